@@ -26,7 +26,7 @@ build: ## the three binaries, stamped with the version
 # exec: the signal that ends the target must reach the program, not a shell
 # or a `go run` around it.
 run: ## a server on ./var and one agent for this machine; ctrl-C stops both
-	@mkdir -p bin
+	@mkdir -p $(TOOLS)
 	@$(BUILD) -o bin/steward ./server/cmd/steward
 	@$(BUILD) -o bin/steward-agent ./agent/cmd/steward-agent
 	@CGO_ENABLED=0 go build -p 2 -o $(TOOLS)/run ./scripts/run
@@ -36,15 +36,15 @@ demo installers:
 	@echo "make $@: not in this version" >&2; exit 2
 
 test: ## everything
-	@CGO_ENABLED=0 go build -p 2 -o $(TOOLS)/test ./scripts/test
+	@mkdir -p $(TOOLS); CGO_ENABLED=0 go build -p 2 -o $(TOOLS)/test ./scripts/test
 	@exec $(TOOLS)/test all
 
 test-fast: ## what a developer runs all the time
-	@CGO_ENABLED=0 go build -p 2 -o $(TOOLS)/test ./scripts/test
+	@mkdir -p $(TOOLS); CGO_ENABLED=0 go build -p 2 -o $(TOOLS)/test ./scripts/test
 	@exec $(TOOLS)/test fast
 
 soak: ## the chaos loops and long simulations at full count
-	@CGO_ENABLED=0 go build -p 2 -o $(TOOLS)/test ./scripts/test
+	@mkdir -p $(TOOLS); CGO_ENABLED=0 go build -p 2 -o $(TOOLS)/test ./scripts/test
 	@exec $(TOOLS)/test soak
 
 bench: ## every benchmark, one package at a time
@@ -66,13 +66,13 @@ tools: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/
 
 # Two modules: buf wants a newer protobuf than the generator that we pin.
 $(TOOLS)/buf: scripts/tools/buf/go.mod scripts/tools/buf/go.sum
-	@echo "building $@"; cd scripts/tools/buf && CGO_ENABLED=0 go build -p 2 -o ../../../$@ github.com/bufbuild/buf/cmd/buf
+	@echo "building $@"; mkdir -p $(TOOLS); cd scripts/tools/buf && CGO_ENABLED=0 go build -p 2 -o ../../../$@ github.com/bufbuild/buf/cmd/buf
 
 $(TOOLS)/staticcheck: PKG = honnef.co/go/tools/cmd/staticcheck
 $(TOOLS)/protoc-gen-go: PKG = google.golang.org/protobuf/cmd/protoc-gen-go
 $(TOOLS)/protoc-gen-go-grpc: PKG = google.golang.org/grpc/cmd/protoc-gen-go-grpc
 $(TOOLS)/staticcheck $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc: scripts/tools/go.mod scripts/tools/go.sum
-	@echo "building $@"; cd scripts/tools && CGO_ENABLED=0 go build -p 2 -o ../../$@ $(PKG)
+	@echo "building $@"; mkdir -p $(TOOLS); cd scripts/tools && CGO_ENABLED=0 go build -p 2 -o ../../$@ $(PKG)
 
 clean:
 	rm -rf bin
