@@ -1,0 +1,2 @@
+// Package inventory says what a machine is.
+package inventory
