@@ -70,33 +70,31 @@ func describeCron(line string) string {
 	for i, start := range starts {
 		times[i] = start.String()
 	}
-	return describeDays(days) + " " + join(times)
+	text := describeDays(days) + " " + join(times)
+	if days.daysOfMonth == allDays && days.months != allMonths {
+		text += " in " + describeMonths(days.months)
+	}
+	return text
 }
 
 func describeDays(days cronDays) string {
-	var text string
 	switch {
 	case days.daysOfMonth != allDays:
-		text = "day " + join(bitNames(days.daysOfMonth, 1, 31, strconv.Itoa)) + " of "
+		text := "day " + join(bitNames(days.daysOfMonth, 1, 31, strconv.Itoa)) + " of "
 		if days.months == allMonths {
 			return text + "the month"
 		}
 		return text + describeMonths(days.months)
 	case days.weekdays == allWeekdays:
-		text = "every day"
+		return "every day"
 	case days.weekdays == monToFri:
-		text = "weekdays"
+		return "weekdays"
 	case days.weekdays == satAndSun:
-		text = "weekends"
+		return "weekends"
 	case bits.OnesCount64(days.weekdays) == 1:
-		text = bitNames(days.weekdays, 0, 6, weekdayName)[0] + "s"
-	default:
-		text = join(bitNames(days.weekdays, 0, 6, func(n int) string { return weekdayName(n)[:3] }))
+		return bitNames(days.weekdays, 0, 6, weekdayName)[0] + "s"
 	}
-	if days.months != allMonths {
-		text += " in " + describeMonths(days.months)
-	}
-	return text
+	return join(bitNames(days.weekdays, 0, 6, func(n int) string { return weekdayName(n)[:3] }))
 }
 
 func describeMonths(months uint64) string {
