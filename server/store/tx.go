@@ -86,19 +86,49 @@ func (db *database) tx(ctx context.Context, fn func(context.Context) error) erro
 		return fn(ctx)
 	}
 	var err error
+	var after *afterwards
+	fresh := func(ctx context.Context) error {
+		after = &afterwards{} // a run that is undone takes its list along
+		return fn(context.WithValue(ctx, afterKey{}, after))
+	}
 	for range attempts {
 		if err = ctx.Err(); err != nil {
 			return err
 		}
 		if db.writer != nil {
-			err = db.writer.do(ctx, fn)
+			err = db.writer.do(ctx, fresh)
 		} else {
-			err = db.single(ctx, fn)
+			err = db.single(ctx, fresh)
 		}
 		if !errors.Is(err, errAgain) && !mayRetry(err) {
 			break
 		}
 		db.metrics.retries.Inc()
 	}
+	if err == nil && after != nil {
+		after.run()
+	}
 	return err
+}
+
+// afterKey is the context key of what waits for the outermost commit.
+type afterKey struct{}
+
+type afterwards struct{ list []func() }
+
+func (a *afterwards) run() {
+	for _, f := range a.list {
+		f()
+	}
+}
+
+// After runs f once the transaction of ctx has committed, in the goroutine
+// that called Tx, and never when it has not; without a transaction at once.
+// It is for what follows from a commit in memory: wake-ups, indexes.
+func (s *Store) After(ctx context.Context, f func()) {
+	if a, ok := ctx.Value(afterKey{}).(*afterwards); ok {
+		a.list = append(a.list, f)
+		return
+	}
+	f()
 }
