@@ -4,6 +4,7 @@ package main
 // .go, and the tables of its noun. Every table of server/store/migrations has
 // exactly one owner. A file that is not listed writes nothing.
 var owners = map[string][]string{
+	"fleet":  {"devices", "presence", "sites", "tenants"},
 	"meta":   {"meta"},
 	"points": {"block", "series", "tail"},
 }
