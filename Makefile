@@ -53,14 +53,14 @@ bench: ## every benchmark, one package at a time
 generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## Go code from proto/
 	scripts/generate.sh
 
-lint: tools ## format, vet, staticcheck, floor plan, protobuf, drift of generated code
+lint: tools ## format, floor plan, protobuf and its generated code, vet, staticcheck
 	@echo "lint: gofmt"; out=$$($(GOFMT) -l $(CODE)); if [ -n "$$out" ]; then echo "not formatted, run gofmt -w:"; echo "$$out"; exit 1; fi
+	@echo "lint: floor plan"; go run ./scripts/archtest
+	@echo "lint: protobuf"; scripts/generate.sh --check
 	@echo "lint: go vet"; go vet -p 2 -tags e2e ./...
 	@if [ -d agent ]; then \
 	  for os in windows darwin; do echo "lint: go vet ($$os)"; GOOS=$$os go vet -p 2 ./agent/...; done; fi
 	@echo "lint: staticcheck"; scripts/staticcheck.sh
-	@echo "lint: floor plan"; go run ./scripts/archtest
-	@echo "lint: protobuf"; scripts/generate.sh --check
 
 tools: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/staticcheck
 
