@@ -102,7 +102,7 @@ func (s *Service) CreateLink(ctx context.Context, tenant ident.TenantID, now tim
 		if err := s.links.Add(ctx, l); err != nil {
 			return err
 		}
-		return s.record(ctx, now, by.Actor, "link.create", l.object(), "", map[string]string{"person": string(id)})
+		return s.record(ctx, now, by.Actor, "link.created", l.object(), "", map[string]string{"person": string(id)})
 	})
 	if err != nil {
 		return Secret{}, err
@@ -197,7 +197,7 @@ func (s *Service) RedeemLink(ctx context.Context, now time.Time, plain, password
 		if err := s.people.Save(ctx, p); err != nil {
 			return err
 		}
-		if err := s.record(ctx, now, p.actor(), "link.redeem", l.object(), "", map[string]string{"address": printable(addr, 64)}); err != nil {
+		if err := s.record(ctx, now, p.actor(), "link.redeemed", l.object(), "", map[string]string{"address": printable(addr, 64)}); err != nil {
 			return err
 		}
 		token, session, err = s.open(ctx, now, p, addr, userAgent, "link")
@@ -246,7 +246,7 @@ func (s *Service) SetPassword(ctx context.Context, now time.Time, by Principal, 
 			return err
 		}
 		if why = p.refuses(now, right, known.PasswordNo); why != "" {
-			return s.refuse(ctx, now, p, "person.password_refuse", p.Email, "", why)
+			return s.refuse(ctx, now, p, "person.password_refused", p.Email, "", why)
 		}
 		p.Lockout = Lockout{}
 		p.setPassword(stored)
@@ -259,7 +259,7 @@ func (s *Service) SetPassword(ctx context.Context, now time.Time, by Principal, 
 		if err := s.endSessions(ctx, now, by.Actor, p, by.Session, "new password"); err != nil {
 			return err
 		}
-		return s.record(ctx, now, by.Actor, "person.password", p.object(), "", nil)
+		return s.record(ctx, now, by.Actor, "person.password_set", p.object(), "", nil)
 	})
 	if err == nil && why != "" {
 		return fault.Invalidf("old_password", "is wrong, or the account is locked").

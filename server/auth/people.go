@@ -35,7 +35,7 @@ func (s *Service) CreatePerson(ctx context.Context, tenant ident.TenantID, now t
 			}
 			return err
 		}
-		return s.record(ctx, now, by.Actor, "person.create", p.object(), "", map[string]string{"grants": p.Grants.text()})
+		return s.record(ctx, now, by.Actor, "person.created", p.object(), "", map[string]string{"grants": p.Grants.text()})
 	})
 	if err != nil {
 		return Person{}, err
@@ -96,7 +96,7 @@ func (s *Service) List(ctx context.Context, scope ident.Scope) ([]Person, error)
 // no more. The last owner of everything cannot be disabled.
 func (s *Service) Disable(ctx context.Context, tenant ident.TenantID, now time.Time, by Principal, id ident.PersonID, why string) error {
 	defer s.cache.clear()
-	return s.change(ctx, tenant, now, by, id, "person.disable", why, func(ctx context.Context, p *Person) error {
+	return s.change(ctx, tenant, now, by, id, "person.disabled", why, func(ctx context.Context, p *Person) error {
 		if err := p.Transition(Disabled, why, now); err != nil {
 			return err
 		}
@@ -109,7 +109,7 @@ func (s *Service) Disable(ctx context.Context, tenant ident.TenantID, now time.T
 
 // Enable opens an account again. Without a password it needs a new link.
 func (s *Service) Enable(ctx context.Context, tenant ident.TenantID, now time.Time, by Principal, id ident.PersonID, why string) error {
-	return s.change(ctx, tenant, now, by, id, "person.enable", why, func(_ context.Context, p *Person) error {
+	return s.change(ctx, tenant, now, by, id, "person.enabled", why, func(_ context.Context, p *Person) error {
 		if p.PasswordHash == "" {
 			return p.Transition(Invited, why, now)
 		}
@@ -119,7 +119,7 @@ func (s *Service) Enable(ctx context.Context, tenant ident.TenantID, now time.Ti
 
 // Unlock ends a lockout before its time.
 func (s *Service) Unlock(ctx context.Context, tenant ident.TenantID, now time.Time, by Principal, id ident.PersonID, why string) error {
-	return s.change(ctx, tenant, now, by, id, "person.unlock", why, func(_ context.Context, p *Person) error {
+	return s.change(ctx, tenant, now, by, id, "person.unlocked", why, func(_ context.Context, p *Person) error {
 		p.Lockout = Lockout{}
 		return nil
 	})
@@ -134,7 +134,7 @@ func (s *Service) SetGrants(ctx context.Context, tenant ident.TenantID, now time
 		return beyond()
 	}
 	defer s.cache.clear()
-	return s.change(ctx, tenant, now, by, id, "person.grant", why, func(_ context.Context, p *Person) error {
+	return s.change(ctx, tenant, now, by, id, "person.granted", why, func(_ context.Context, p *Person) error {
 		p.Grants = g
 		return nil
 	})

@@ -76,7 +76,7 @@ func (s *Service) SignIn(ctx context.Context, now time.Time, email, password, ad
 			why = p.refuses(now, right, known.PasswordNo)
 		}
 		if why != "" {
-			return s.refuse(ctx, now, p, "session.refuse", email, addr, why)
+			return s.refuse(ctx, now, p, "session.refused", email, addr, why)
 		}
 		if fresh != "" || len(p.Lockout.Failures) > 0 || !p.Lockout.Until.IsZero() {
 			p.Lockout = Lockout{}
@@ -188,7 +188,7 @@ func (s *Service) open(ctx context.Context, now time.Time, p Person, addr, userA
 		return Secret{}, Session{}, err
 	}
 	detail := map[string]string{"address": session.Address, "user_agent": session.UserAgent}
-	return token, session, s.record(ctx, now, p.actor(), "session.start", session.object(), how, detail)
+	return token, session, s.record(ctx, now, p.actor(), "session.started", session.object(), how, detail)
 }
 
 // end deletes one session and records why.
@@ -196,7 +196,7 @@ func (s *Service) end(ctx context.Context, now time.Time, by ident.Actor, sessio
 	if err := s.sessions.Delete(ctx, session.ID); err != nil {
 		return err
 	}
-	return s.record(ctx, now, by, "session.end", session.object(), why, map[string]string{"person": string(session.Person)})
+	return s.record(ctx, now, by, "session.ended", session.object(), why, map[string]string{"person": string(session.Person)})
 }
 
 // endSessions ends all of a person's sessions but one.

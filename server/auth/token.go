@@ -109,7 +109,7 @@ func (s *Service) CreateToken(ctx context.Context, now time.Time, by Principal, 
 		if err := s.tokens.Add(ctx, t); err != nil {
 			return err
 		}
-		return s.record(ctx, now, by.Actor, "token.create", t.object(), "",
+		return s.record(ctx, now, by.Actor, "token.created", t.object(), "",
 			map[string]string{"grants": t.Grants.text(), "expires_at": t.ExpiresAt.UTC().Format(time.RFC3339)})
 	})
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *Service) RevokeToken(ctx context.Context, tenant ident.TenantID, now ti
 		if err := s.tokens.Revoke(ctx, id, now); err != nil {
 			return err
 		}
-		return s.record(ctx, now, by.Actor, "token.revoke", t.object(), why, nil)
+		return s.record(ctx, now, by.Actor, "token.revoked", t.object(), why, nil)
 	})
 }
 
