@@ -70,7 +70,7 @@ func (e Enrollment) Check() error {
 	if len(e.Approvers) > MaxApprovers {
 		return fmt.Errorf("enrollment: %w: %d approvers, at most %d", ErrMalformed, len(e.Approvers), MaxApprovers)
 	}
-	return checkAddress(e.Address)
+	return CheckAddress(e.Address)
 }
 
 // String returns the enrollment string. It holds the token: show it to the
@@ -200,15 +200,16 @@ func decodeEnrollment(b []byte) (Enrollment, error) {
 		return Enrollment{}, errors.New("the address has the wrong length")
 	}
 	e.Address = string(rest[1:])
-	if err := checkAddress(e.Address); err != nil {
+	if err := CheckAddress(e.Address); err != nil {
 		return Enrollment{}, err
 	}
 	return e, nil
 }
 
-// checkAddress accepts host:port with a DNS name or an IP address, as
+// CheckAddress reports what keeps address from being one a device can dial. It
+// accepts host:port with a DNS name or an IP address, as
 // net.JoinHostPort writes it, and a port from 1 to 65535 without leading zeros.
-func checkAddress(address string) error {
+func CheckAddress(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || len(address) > maxEnrollmentLength {
 		return fmt.Errorf("address: %w: want host:port", ErrMalformed)
