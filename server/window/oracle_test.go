@@ -1,6 +1,7 @@
 package window
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -13,7 +14,8 @@ type zoneMinutes struct {
 	loc     *time.Location
 	first   int64   // the period's first minute, in minutes since 1970
 	reading []int64 // per minute: the local clock in minutes since 1970
-	shownAt map[int64]int
+	base    int64   // less than any reading
+	shownAt []int32 // per reading after base: the minute that shows it first, or -1
 }
 
 func readZone(t testing.TB, name string, from, to time.Time) *zoneMinutes {
@@ -21,13 +23,15 @@ func readZone(t testing.TB, name string, from, to time.Time) *zoneMinutes {
 	if err != nil {
 		t.Fatal(err)
 	}
-	z := &zoneMinutes{loc: loc, first: from.Unix() / 60, shownAt: map[int64]int{}}
+	const day = 24 * 60
+	z := &zoneMinutes{loc: loc, first: from.Unix() / 60, base: from.Unix()/60 - 2*day}
+	z.shownAt = slices.Repeat([]int32{-1}, int(to.Sub(from)/time.Minute)+4*day)
 	for at := from; at.Before(to); at = at.Add(time.Minute) {
 		local := at.In(loc)
 		y, m, d := local.Date()
 		reading := time.Date(y, m, d, local.Hour(), local.Minute(), 0, 0, time.UTC).Unix() / 60
-		if _, seen := z.shownAt[reading]; !seen {
-			z.shownAt[reading] = len(z.reading)
+		if first := &z.shownAt[reading-z.base]; *first < 0 {
+			*first = int32(len(z.reading))
 		}
 		z.reading = append(z.reading, reading)
 	}
@@ -52,13 +56,11 @@ func (z *zoneMinutes) oracle(rule Rule) []Occurrence {
 		if !starts(reading) {
 			continue
 		}
-		shown, i := reading, 0
-		for ok := false; shown <= highest; shown++ {
-			if i, ok = z.shownAt[shown]; ok {
-				break
-			}
+		shown := reading // or what the clock shows after a gap
+		for z.shownAt[shown-z.base] < 0 {
+			shown++
 		}
-		o, ok := z.piece(i, int(rule.Duration/time.Minute), shut)
+		o, ok := z.piece(int(z.shownAt[shown-z.base]), int(rule.Duration/time.Minute), shut)
 		if !ok {
 			continue
 		}
@@ -207,7 +209,7 @@ func oracleRules(year int) []Rule {
 		{Cron: "30 2 * * *", Duration: 90 * time.Minute},
 		{Cron: "30 1 * * *", Duration: time.Hour, Blackout: []DateRange{mustRange(y + "-11-07"), mustRange(y + "-10-31"), mustRange(next + "-12-30")}},
 		{Cron: "*/20 0-3 * * 0,6", Duration: 2 * time.Hour},
-		{Cron: "*/15 * * * *", Duration: 15 * time.Minute},
+		{Cron: "*/15 * * * *", Duration: 15 * time.Minute, Blackout: []DateRange{mustRange(y + "-11-06")}},
 		{Cron: "0 */6 1,15,31 * *", Duration: 26 * time.Hour, Blackout: []DateRange{mustRange(y + "-03-15/" + y + "-03-16"), mustRange(y + "-03-02")}},
 		{Cron: "0 12 * 3-11/4 *", Duration: 7 * 24 * time.Hour, Blackout: []DateRange{mustRange(y + "-03-13/" + y + "-03-14"), mustRange(next + "-07-01/" + next + "-07-20")}},
 		{Cron: "50 23 * * *", Duration: 3 * time.Hour, Blackout: []DateRange{mustRange(y + "-05-05"), mustRange(y + "-05-07"), mustRange(y + "-11-07/" + y + "-11-08")}},
@@ -219,8 +221,12 @@ func oracleRules(year int) []Rule {
 }
 
 func TestAgreesWithEveryMinuteOfTwoYears(t *testing.T) {
-	for _, year := range []int{2010, 2026} {
-		for _, zone := range oracleZones() {
+	years, zones := []int{2010, 2026}, oracleZones()
+	if underRace { // nothing here is shared; a taste is enough at a tenth of the speed
+		years, zones = years[:1], []string{"America/St_Johns", "Pacific/Apia"}
+	}
+	for _, year := range years {
+		for _, zone := range zones {
 			t.Run(strconv.Itoa(year)+"/"+zone, func(t *testing.T) {
 				t.Parallel()
 				from := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
