@@ -6,5 +6,6 @@ package main
 var owners = map[string][]string{
 	"fleet":  {"devices", "presence", "sites", "tenants"},
 	"meta":   {"meta"},
+	"policy": {"decisions", "policies", "policy_revisions"},
 	"points": {"block", "series", "tail"},
 }

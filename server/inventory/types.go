@@ -51,6 +51,11 @@ const (
 	Unknown           Kind = "unknown"
 )
 
+// Kinds lists all kinds.
+func Kinds() []Kind {
+	return []Kind{SecurityExploited, Security, Definition, Quality, Preview, Feature, Driver, Firmware, AppPatch, AppMinor, AppMajor, Unknown}
+}
+
 // Release is one version of one package of one source, the same on all
 // devices. Its clock starts when it is first seen anywhere.
 type Release struct {

@@ -50,8 +50,8 @@ type Release struct {
 type Update struct {
 	Tenant    ident.TenantID
 	Device    ident.DeviceID
-	Release             // the available version
-	Installed string    // version on which the step starts
+	Release          // the available version
+	Installed string // version on which the step starts
 	Kind      inventory.Kind
 	Severity  string
 	Held      bool // pinned on the device

@@ -40,8 +40,10 @@ type Level struct {
 type Effective struct {
 	Name    string
 	Tenant  ident.TenantID // of the most general document
+	Depth   int            // of the most particular document: 0 MSP, 1 tenant, 2 site
 	Patch   Patch
-	Origins map[string]Level // field name → level
+	Windows window.Set       // Patch.Windows, compiled
+	Origins map[string]Level // field name → level; absent: the default
 }
 
 // Patch is the body of a PatchPolicy with its defaults filled in.
