@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/shirou/gopsutil/v4/disk"
+
+	"github.com/steward-rmm/steward/proto/wire"
 )
 
 // Volume is one mounted local file system.
@@ -91,4 +93,33 @@ func image(fstype string) bool {
 		return true
 	}
 	return false
+}
+
+func (c *Collector) collectVolumes(ctx context.Context, b *builder) {
+	volumes, err := c.volumes(ctx)
+	if err != nil {
+		b.problem(wire.SectionVolumes, "", "list mounts: %v", err)
+		if len(volumes) == 0 {
+			return
+		}
+	}
+	b.found[wire.SectionVolumes] = nil // known, even if there are none
+	for _, v := range volumes {
+		size, err := c.capacity(ctx, v.Mountpoint)
+		if err != nil {
+			b.problem(wire.SectionVolumes, wire.FactSize, "%s: %v", v.Mountpoint, err)
+		}
+		b.addVolume(v, size)
+	}
+}
+
+func (b *builder) addVolume(v Volume, bytes uint64) {
+	f := facts{}
+	f.set(FactDevice, v.Device)
+	f.set(FactMemoryType, v.Type)
+	f.setBool(FactReadOnly, v.ReadOnly)
+	if v.Type != "zfs" { // its size is what is used plus what is free, and wanders
+		f.setNumber(wire.FactSize, bytes)
+	}
+	b.add(wire.SectionVolumes, v.Mountpoint, f)
 }

@@ -1,2 +1,0 @@
-// Package inventory says what a machine is.
-package inventory
