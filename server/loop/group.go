@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // StopWithin is how long Stop waits when its context has no deadline.
@@ -17,8 +19,9 @@ const StopWithin = 20 * time.Second
 type Options struct {
 	// Log receives a line for each failed tick; nil is slog.Default.
 	Log *slog.Logger
-	// Recorder is told of every tick; nil is nobody.
-	Recorder Recorder
+	// Registerer takes the metrics steward_loop_*, labelled by loop; nil is
+	// none. Several groups may share one.
+	Registerer prometheus.Registerer
 	// Stagger spreads first ticks over this stretch, each loop at the place
 	// that its name hashes to. 0 starts them all at once.
 	Stagger time.Duration
@@ -28,6 +31,7 @@ type Options struct {
 // NewGroup. Its methods may be called from any goroutine.
 type Group struct {
 	options Options
+	metrics *metrics
 	ctx     context.Context
 	cancel  context.CancelFunc
 	all     sync.WaitGroup
@@ -37,14 +41,19 @@ type Group struct {
 	stopped bool
 }
 
-// NewGroup returns a group without loops.
-func NewGroup(options Options) *Group {
+// NewGroup returns a group without loops. It fails only when the registerer has
+// other metrics of the same names.
+func NewGroup(options Options) (*Group, error) {
 	if options.Log == nil {
 		options.Log = slog.Default()
 	}
-	g := &Group{options: options}
+	m, err := newMetrics(options.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	g := &Group{options: options, metrics: m}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
-	return g
+	return g, nil
 }
 
 // Start begins all the given loops, or none: an error says which of them is
@@ -69,7 +78,8 @@ func (g *Group) Start(loops ...Loop) error {
 		names[l.Name] = true
 	}
 	for _, l := range loops {
-		r := &runner{Loop: l, log: g.options.Log, recorder: g.options.Recorder}
+		r := &runner{Loop: l, log: g.options.Log, metrics: g.metrics}
+		g.metrics.expect(l.Name)
 		g.runners = append(g.runners, r)
 		first := slot(l.Name, g.options.Stagger)
 		g.all.Go(func() { r.turn(g.ctx, first) })
@@ -154,8 +164,8 @@ type State struct {
 // runner is a loop in a group.
 type runner struct {
 	Loop
-	log      *slog.Logger
-	recorder Recorder
+	log     *slog.Logger
+	metrics *metrics
 
 	mu    sync.Mutex
 	state State

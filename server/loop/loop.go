@@ -39,12 +39,6 @@ type Loop struct {
 	Run func(ctx context.Context, now time.Time) error
 }
 
-// Recorder is told of every tick, for metrics. took is how long it ran, err
-// what it returned, or a *Panic. Ticks ended by a stop are not reported.
-type Recorder interface {
-	Ran(loop string, now time.Time, took time.Duration, err error)
-}
-
 // Panic is the error of a tick that panicked; the loop goes on.
 type Panic struct {
 	Value any
@@ -113,9 +107,7 @@ func (r *runner) tick(ctx context.Context) {
 	if stopping {
 		return // what a cancelled tick returns is no news
 	}
-	if r.recorder != nil {
-		r.recorder.Ran(r.Name, now, took, err)
-	}
+	r.metrics.ran(r.Name, now, took, err)
 	r.report(ctx, err, failures, took)
 }
 

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // ticks counts how often a loop ran, and when.
@@ -52,6 +55,15 @@ func newLog() (*slog.Logger, func() []map[string]any) {
 	}
 }
 
+func newGroup(t *testing.T, options Options) *Group {
+	t.Helper()
+	g, err := NewGroup(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
 func mustStart(t *testing.T, g *Group, loops ...Loop) {
 	t.Helper()
 	if err := g.Start(loops...); err != nil {
@@ -74,7 +86,7 @@ func letPass(d time.Duration) {
 
 func TestTicksAtOnceThenEveryPeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, c := NewGroup(Options{}), newTicks()
+		g, c := newGroup(t, Options{}), newTicks()
 		mustStart(t, g, Loop{Name: "a", Every: time.Minute, Run: c.run})
 		letPass(3*time.Minute + time.Second)
 		mustStop(t, g)
@@ -87,7 +99,7 @@ func TestTicksAtOnceThenEveryPeriod(t *testing.T) {
 
 func TestNowIsStorable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGroup(Options{})
+		g := newGroup(t, Options{})
 		got := make(chan time.Time, 1)
 		mustStart(t, g, Loop{Name: "a", Every: time.Hour, Run: func(_ context.Context, now time.Time) error {
 			got <- now
@@ -103,7 +115,7 @@ func TestNowIsStorable(t *testing.T) {
 
 func TestStaggerAndJitterStayInBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGroup(Options{Stagger: time.Minute})
+		g := newGroup(t, Options{Stagger: time.Minute})
 		counters := map[string]*ticks{}
 		for i := range 50 {
 			name := fmt.Sprintf("loop-%d", i)
@@ -134,7 +146,7 @@ func TestStaggerAndJitterStayInBounds(t *testing.T) {
 
 func TestWakeTicksEarlyAndRestartsThePause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, c, wake := NewGroup(Options{}), newTicks(), make(chan struct{}, 1)
+		g, c, wake := newGroup(t, Options{}), newTicks(), make(chan struct{}, 1)
 		mustStart(t, g, Loop{Name: "a", Every: time.Minute, Wake: wake, Run: c.run})
 		letPass(20 * time.Second)
 		wake <- struct{}{}
@@ -150,7 +162,7 @@ func TestWakeTicksEarlyAndRestartsThePause(t *testing.T) {
 
 func TestHintDuringATickStartsAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, c, wake := NewGroup(Options{}), newTicks(), make(chan struct{}, 1)
+		g, c, wake := newGroup(t, Options{}), newTicks(), make(chan struct{}, 1)
 		mustStart(t, g, Loop{Name: "a", Every: time.Hour, Wake: wake, Run: func(ctx context.Context, now time.Time) error {
 			<-time.After(10 * time.Second)
 			return c.run(ctx, now)
@@ -165,24 +177,29 @@ func TestHintDuringATickStartsAnother(t *testing.T) {
 	})
 }
 
-// recorded is a Recorder that writes down what it is told.
-type recorded struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (r *recorded) Ran(loop string, _ time.Time, took time.Duration, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.lines = append(r.lines, fmt.Sprint(loop, " ", took, " ", err))
+// gathered reads a registry as "metric loop" and its value, or its count.
+func gathered(t *testing.T, registry *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			key := family.GetName() + " " + m.GetLabel()[0].GetValue()
+			numbers[key] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return numbers
 }
 
 func TestErrorsAndPanicsAreLoggedOnceAndTheLoopGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := newLog()
-		recorder := &recorded{}
-		g := NewGroup(Options{Log: log, Recorder: recorder})
-		n := 0
+		registry := prometheus.NewRegistry()
+		g := newGroup(t, Options{Log: log, Registerer: registry})
+		n, began := 0, time.Now()
 		mustStart(t, g, Loop{Name: "job.rescue", Every: time.Minute, Run: func(context.Context, time.Time) error {
 			<-time.After(time.Second)
 			n++
@@ -219,17 +236,43 @@ func TestErrorsAndPanicsAreLoggedOnceAndTheLoopGoesOn(t *testing.T) {
 		if got[2]["msg"] != "loop works again" || got[2]["failures"] != 2.0 {
 			t.Errorf("third line %v", got[2])
 		}
-		want := "job.rescue 1s disk full|job.rescue 1s panic: nil map|job.rescue 1s <nil>|job.rescue 1s <nil>"
-		if told := strings.Join(recorder.lines, "|"); told != want {
-			t.Errorf("recorded %s", told)
+		numbers := gathered(t, registry)
+		want := map[string]float64{
+			"steward_loop_duration_seconds job.rescue": 4, // ticks observed
+			"steward_loop_failures_total job.rescue":   2,
+			// The fourth tick began three pauses and three seconds after the first.
+			"steward_loop_last_success_timestamp_seconds job.rescue": float64(began.Unix() + 3*61),
+		}
+		if !maps.Equal(numbers, want) {
+			t.Errorf("metrics %v, want %v", numbers, want)
 		}
 	})
+}
+
+func TestGroupsShareARegistererButNotWithStrangers(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	for _, name := range []string{"a", "b"} {
+		g := newGroup(t, Options{Registerer: registry})
+		mustStart(t, g, Loop{Name: name, Every: time.Hour, Run: newTicks().run})
+		mustStop(t, g)
+	}
+	numbers := gathered(t, registry)
+	for _, name := range []string{"a", "b"} {
+		if n, there := numbers["steward_loop_failures_total "+name]; !there || n != 0 {
+			t.Errorf("metrics of %s: %v", name, numbers)
+		}
+	}
+	other := prometheus.NewRegistry()
+	other.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "steward_loop_failures_total", Help: "Another."}))
+	if _, err := NewGroup(Options{Registerer: other}); err == nil {
+		t.Error("took a registerer with other metrics of the same name")
+	}
 }
 
 func TestStopCancelsAndSaysNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := newLog()
-		g := NewGroup(Options{Log: log})
+		g := newGroup(t, Options{Log: log})
 		mustStart(t, g, Loop{Name: "a", Every: time.Minute, Run: func(ctx context.Context, _ time.Time) error {
 			<-ctx.Done()
 			return fmt.Errorf("reading: %w", ctx.Err())
@@ -248,7 +291,7 @@ func TestStopCancelsAndSaysNothing(t *testing.T) {
 
 func TestStopIsBoundedAndSaysWhoBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGroup(Options{})
+		g := newGroup(t, Options{})
 		release := make(chan struct{})
 		mustStart(t, g,
 			Loop{Name: "patch.reconcile", Every: time.Minute, Run: func(context.Context, time.Time) error { <-release; return nil }},
@@ -274,7 +317,7 @@ func TestStopIsBoundedAndSaysWhoBlocks(t *testing.T) {
 
 func TestStartRefusesAllOrNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, c := NewGroup(Options{}), newTicks()
+		g, c := newGroup(t, Options{}), newTicks()
 		good := Loop{Name: "a", Every: time.Minute, Run: c.run}
 		for _, wrong := range []Loop{
 			{Every: time.Minute, Run: c.run},
