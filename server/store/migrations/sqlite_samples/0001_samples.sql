@@ -10,15 +10,15 @@ CREATE TABLE series (
 ) STRICT, WITHOUT ROWID;
 
 -- tail: one report is one row, until a full stretch of them becomes a block.
--- at is in seconds since 1970.
+-- at is in seconds since 1970. Rows are small, so they live in the key's tree:
+-- a device's reports lie side by side, to be read and removed together.
 CREATE TABLE tail (
-    id        INTEGER PRIMARY KEY,
     tenant_id TEXT    NOT NULL,
     device_id TEXT    NOT NULL,
     at        INTEGER NOT NULL,
-    data      BLOB    NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX tail_at ON tail (tenant_id, device_id, at);
+    data      BLOB    NOT NULL,
+    PRIMARY KEY (tenant_id, device_id, at)
+) STRICT, WITHOUT ROWID;
 
 -- block: a stretch of one device's reports, docs/formats/block.md. A rowid
 -- table with an index beside it: WITHOUT ROWID spreads blobs over half-empty
