@@ -158,9 +158,9 @@ func serverCertificate(key *ecdsa.PrivateKey, chain []*x509.Certificate) *tls.Ce
 // hosts splits addresses into DNS names and IP addresses, in order, each once.
 func hosts(addresses []string) (names []string, ips []netip.Addr, err error) {
 	for _, a := range addresses {
-		host, _, splitErr := net.SplitHostPort(a)
-		if splitErr != nil {
-			host = strings.Trim(a, "[]")
+		host := strings.TrimSuffix(strings.TrimPrefix(a, "["), "]")
+		if wire.CheckAddress(a) == nil {
+			host, _, _ = net.SplitHostPort(a) // CheckAddress did the same
 		}
 		if ip, err := netip.ParseAddr(host); err == nil {
 			ips = append(ips, ip.Unmap().WithZone(""))

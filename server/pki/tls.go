@@ -52,7 +52,10 @@ type TLSOptions struct {
 	Observe func(Peer)
 }
 
-var errNoServerCertificate = errors.New("the server has no certificate yet")
+var (
+	errNoServerCertificate = errors.New("the server has no certificate yet")
+	errNotHTTP2            = errors.New("the client does not speak HTTP/2")
+)
 
 // ServerTLS returns the configuration of the agents' listener: TLS 1.3 and
 // HTTP/2 only, a client certificate asked for and never required, because a
@@ -81,6 +84,10 @@ func (k *Keys) baseTLS(o TLSOptions) *tls.Config {
 		},
 		// Called on resumption too, where VerifyPeerCertificate is not.
 		VerifyConnection: func(cs tls.ConnectionState) error {
+			// crypto/tls lets an HTTP/1.1 client through without a protocol.
+			if cs.NegotiatedProtocol != "h2" {
+				return errNotHTTP2
+			}
 			if o.Observe != nil && len(cs.PeerCertificates) > 0 {
 				o.Observe(k.PeerState(cs, o.Clock()))
 			}
