@@ -92,6 +92,9 @@ func (s *Service) CreateLink(ctx context.Context, tenant ident.TenantID, now tim
 		if p.State == Disabled {
 			return fault.Conflictf("%s is disabled", p.Email).WithNext("enable the account first")
 		}
+		if p.State != Invited && (purpose == Invitation || purpose == Init) {
+			return fault.Conflictf("%s came in already", p.Email).WithNext("make a link of purpose reset")
+		}
 		if err := s.links.Void(ctx, tenant, id, now); err != nil {
 			return err
 		}

@@ -157,6 +157,7 @@ func TestLinksAreMadeWithinOnesRights(t *testing.T) {
 		"by a wrong tenant":    {kim, "acme", boss.ID, Reset, fault.NotFound},
 		"dev over the network": {h.as(t, boss), "acme", local.ID, Dev, fault.Forbidden},
 		"init by an owner":     {h.as(t, boss), "acme", local.ID, Init, fault.Forbidden},
+		"invited twice":        {kim, "acme", part.ID, Invitation, fault.Conflict},
 		"of no purpose":        {Local(), "acme", local.ID, "fun", fault.Invalid},
 	} {
 		if link, err := h.CreateLink(h.ctx, c.tenant, start(), c.by, c.id, c.purpose); !fault.Is(err, c.kind) || link != (Secret{}) {

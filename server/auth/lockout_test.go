@@ -24,6 +24,7 @@ func TestLockoutMachine(t *testing.T) {
 		"five just in the window":  {[]time.Duration{0, 4 * m, 8 * m, 12 * m, 15*m - 1}, 15 * m, true},
 		"the window slides":        {[]time.Duration{0, 14 * m, 14 * m, 14 * m, 15 * m, 16 * m}, 16 * m, true},
 		"going on is not counted":  {[]time.Duration{0, 0, 0, 0, 0, 14 * m, 14 * m}, 15 * m, false},
+		"trying on does not open":  {[]time.Duration{0, 0, 0, 0, 0, m}, 14 * m, true},
 		"after a lock all is anew": {[]time.Duration{0, 0, 0, 0, 0, 15 * m, 15 * m, 15 * m, 15 * m}, 15 * m, false},
 		"a second lock":            {[]time.Duration{0, 0, 0, 0, 0, 15 * m, 15 * m, 15 * m, 15 * m, 16 * m}, 16 * m, true},
 	} {

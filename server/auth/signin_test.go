@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -139,6 +140,32 @@ func TestAnAddressIsSlowedBeforeAnythingIsTried(t *testing.T) {
 	must(t, err)
 	_, _, err = h.SignIn(h.ctx, start().Add(time.Second), p.Email, good, "192.0.2.1", "")
 	must(t, err)
+}
+
+func TestSuccessesDoNotSlowAnAddress(t *testing.T) {
+	h := newHouse(t)
+	p := h.person(t, ident.MSP, "jane@msp.example", nil)
+	for range 2 * paceFree {
+		_, _, err := h.SignIn(h.ctx, start(), p.Email, good, "192.0.2.1", "")
+		must(t, err)
+	}
+}
+
+func TestAPasswordThatChangedMeanwhileDoesNotOpen(t *testing.T) {
+	h := newHouse(t)
+	p := h.person(t, ident.MSP, "jane@msp.example", nil)
+	h.hasher.onRun = func() {
+		must(t, h.Tx(h.ctx, func(ctx context.Context) error {
+			p := h.fetch(p.ID)
+			p.setPassword("another")
+			return h.people.Save(ctx, p)
+		}))
+	}
+	_, _, err := h.SignIn(h.ctx, start(), p.Email, good, "", "")
+	wantKind(t, err, fault.Unauthenticated)
+	if len(h.read().sessions) != 0 {
+		t.Error("the old password opened a session")
+	}
 }
 
 func TestOldHashesAreMadeAnew(t *testing.T) {
