@@ -4,8 +4,9 @@ package main
 // .go, and the tables of its noun. Every table of server/store/migrations has
 // exactly one owner. A file that is not listed writes nothing.
 var owners = map[string][]string{
-	"fleet":  {"devices", "presence", "sites", "tenants"},
-	"meta":   {"meta"},
-	"policy": {"decisions", "policies", "policy_revisions"},
-	"points": {"block", "series", "tail"},
+	"fleet":     {"devices", "presence", "sites", "tenants"},
+	"inventory": {"inventory_history", "inventory_items", "inventory_sections", "releases"},
+	"meta":      {"meta"},
+	"policy":    {"decisions", "policies", "policy_revisions"},
+	"samples":   {"block", "series", "tail"},
 }

@@ -67,7 +67,7 @@ func (t *tree) written(f *file, vars map[string]*ast.ValueSpec) []finding {
 	var out []finding
 	report := func(e ast.Expr) {
 		id := base(e)
-		if id == nil {
+		if id == nil || id.Name == "_" {
 			return
 		}
 		spec, ok := vars[id.Name]

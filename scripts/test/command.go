@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -6,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -14,7 +17,11 @@ import (
 func (s *suite) command(ctx context.Context, env []string, name string, args ...string) error {
 	cmd := s.prepare(ctx, env, name, args...)
 	cmd.Stdout = s.out
-	if err := cmd.Run(); err != nil {
+	err := cmd.Start()
+	if err == nil {
+		err = finish(cmd)
+	}
+	if err != nil {
 		return fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
 	}
 	return nil
@@ -33,7 +40,7 @@ func (s *suite) goTest(ctx context.Context, env []string, args ...string) (count
 	}
 	t := newTally(s.out)
 	readErr := t.read(stdout)
-	err = cmd.Wait()
+	err = finish(cmd)
 	if err == nil {
 		err = readErr
 	}
@@ -43,12 +50,22 @@ func (s *suite) goTest(ctx context.Context, env []string, args ...string) (count
 	return t.count, err
 }
 
+// prepare makes a command in a process group of its own: an interrupt has to
+// reach the tests that go test started, and what those started.
 func (s *suite) prepare(ctx context.Context, env []string, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = s.root
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = s.out
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = 20 * time.Second
 	return cmd
+}
+
+// finish waits for the command, then ends whatever it left behind.
+func finish(cmd *exec.Cmd) error {
+	err := cmd.Wait()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // mostly nobody is left
+	return err
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command test runs Steward's tests as legs and adds them up: `make test`
 // (all), `make test-fast` (fast) and `make soak` (soak). Legs can be named
 // one by one: `go run ./scripts/test unit race e2e/apt`.
