@@ -35,8 +35,8 @@ func (a *Apt) Refresh(ctx context.Context) error {
 // Scan tells what is offered, without taking a lock or changing anything. The
 // updates are those of `apt-get -s --with-new-pkgs upgrade`, and besides them
 // the packages that it keeps back, with the reason where apt gives one.
-// Reboot, busy and the age of the lists are filled also when an error is
-// returned.
+// With an error there are no updates; reboot, busy and the age of the lists are
+// told all the same.
 func (a *Apt) Scan(ctx context.Context) (Scan, error) {
 	s := Scan{Busy: a.busy(), LastRefresh: a.lastRefresh()}
 	s.RebootRequired, s.RebootPackages = a.RebootRequired()
@@ -54,14 +54,14 @@ func (a *Apt) Scan(ctx context.Context) (Scan, error) {
 	if err != nil {
 		return s, err
 	}
+	kept, err := a.keptBack(ctx, sim, held)
+	if err != nil {
+		return s, err
+	}
 	for _, st := range sim.steps {
 		if st.verb == "Inst" && st.old != "" && CompareDebian(st.new, st.old) > 0 {
 			s.Updates = append(s.Updates, aptUpdate(st, held[st.name]))
 		}
-	}
-	kept, err := a.keptBack(ctx, sim, held)
-	if err != nil {
-		return s, err
 	}
 	s.Updates = append(s.Updates, kept...)
 	a.fillSizes(ctx, s.Updates)
