@@ -158,32 +158,3 @@ func (k *Keys) IssueDevice(csrDER []byte, tenant ident.TenantID, device ident.De
 	}
 	return [][]byte{cert.Raw, by.certs[0].Raw}, nil
 }
-
-// chainOf verifies that chain begins with a device's certificate of this
-// server, at a time: of an expired one just before its end. Expired says which.
-func (k *Keys) chainOf(chain []*x509.Certificate, now time.Time) (expired bool, err error) {
-	leaf := chain[0]
-	if pub, ok := leaf.PublicKey.(*ecdsa.PublicKey); !ok || pub.Curve != elliptic.P256() || leaf.IsCA {
-		return false, fmt.Errorf("not a device's certificate")
-	}
-	at := now
-	if now.After(leaf.NotAfter) {
-		expired, at = true, leaf.NotAfter.Add(-time.Second)
-	}
-	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(k.root)
-	k.mu.RLock()
-	own := k.issuing.certs
-	k.mu.RUnlock()
-	for _, c := range own {
-		between.AddCert(c)
-	}
-	for _, c := range chain[1:min(len(chain), 4)] {
-		between.AddCert(c)
-	}
-	_, err = leaf.Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: between, CurrentTime: at,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	return expired, err
-}

@@ -48,6 +48,7 @@ type Keys struct {
 	job     jobFile
 	audit   ed25519.PrivateKey
 	secrets [32]byte
+	proven  provenSet
 
 	mu         sync.RWMutex // what Maintain replaces
 	issuing    issuer
