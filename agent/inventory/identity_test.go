@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"fmt"
 	"testing"
 	"unicode/utf8"
 
@@ -45,6 +46,28 @@ func FuzzPlaceholder(f *testing.F) {
 			t.Errorf("%q: blanks around it decide", s)
 		}
 	})
+}
+
+func TestItemsThatShareAKeyAreToldApart(t *testing.T) {
+	b := &builder{found: Inventory{}}
+	for _, key := range []string{"DIMM", "DIMM #2", "DIMM", "DIMM"} {
+		b.add(wire.SectionMemory, key, facts{FactLocator: "x"})
+	}
+	soundItems(t, b)
+	if n := len(b.found[wire.SectionMemory]); n != 4 {
+		t.Errorf("%d items, want 4", n)
+	}
+}
+
+func TestTooManyItemsAreCutAndSaid(t *testing.T) {
+	b := &builder{found: Inventory{}}
+	for i := range wire.MaxOtherItems + 3 {
+		b.add(wire.SectionNetwork, fmt.Sprintf("veth%d", i), facts{FactVirtual: "true"})
+	}
+	inv, problems := b.finish()
+	if len(inv[wire.SectionNetwork]) != wire.MaxOtherItems || !said(problems, wire.SectionNetwork, "", "515 items") {
+		t.Errorf("%d items, %v", len(inv[wire.SectionNetwork]), problems)
+	}
 }
 
 // soundItems checks what every inventory promises, whatever was read.

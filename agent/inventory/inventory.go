@@ -132,16 +132,17 @@ func (b *builder) add(section wire.Section, key string, f facts) {
 // that share a key are told apart by a number.
 func (b *builder) finish() (Inventory, []Problem) {
 	for section, items := range b.found {
-		seen := map[string]int{}
-		for i := range items {
-			seen[items[i].Key]++
-			if n := seen[items[i].Key]; n > 1 {
-				items[i].Key = fmt.Sprintf("%s #%d", items[i].Key, n)
-			}
-		}
 		if len(items) > wire.MaxOtherItems {
 			b.problem(section, "", "%d items, the first %d are reported", len(items), wire.MaxOtherItems)
 			items = items[:wire.MaxOtherItems]
+		}
+		seen := make(map[string]bool, len(items))
+		for i := range items {
+			key := items[i].Key
+			for n := 2; seen[items[i].Key]; n++ {
+				items[i].Key = fmt.Sprintf("%s #%d", key, n)
+			}
+			seen[items[i].Key] = true
 		}
 		slices.SortFunc(items, func(x, y wire.Item) int { return strings.Compare(x.Key, y.Key) })
 		b.found[section] = items
