@@ -31,7 +31,9 @@ func (s *Service) RunOnce(ctx context.Context, now time.Time) (Compaction, error
 			errs = append(errs, fmt.Errorf("compact samples of %s: %w", due.key.device, err))
 			continue
 		}
-		total.Devices++
+		if done.Reports > 0 {
+			total.Devices++
+		}
 		total.Blocks += done.Blocks
 		total.Reports += done.Reports
 	}

@@ -60,9 +60,20 @@ type gather struct {
 	points   [][]Point
 	from, to int64
 	wanted   func(series int) bool
+	last     int64 // the latest time so far
+	mixed    bool  // a time came that was not later than all before it
+}
+
+// note is told of the times in the order in which points are added.
+func (g *gather) note(first, last int64) {
+	if first <= g.last {
+		g.mixed = true
+	}
+	g.last = max(g.last, last)
 }
 
 func (g *gather) block(b Block, blocks int) {
+	g.note(b.Times[0], b.Times[len(b.Times)-1])
 	times := make([]time.Time, len(b.Times))
 	for i, t := range b.Times {
 		times[i] = time.Unix(t, 0).UTC()
@@ -88,6 +99,7 @@ func (g *gather) row(at int64, values []Value) {
 	if at < g.from || at > g.to {
 		return
 	}
+	g.note(at, at)
 	t := time.Unix(at, 0).UTC()
 	for _, v := range values {
 		if g.wanted(v.Series) {
@@ -105,11 +117,10 @@ func (g *gather) series() []Series {
 		if len(points) == 0 {
 			continue
 		}
-		byTime := func(a, b Point) int { return a.At.Compare(b.At) }
-		if !slices.IsSortedFunc(points, byTime) {
-			slices.SortStableFunc(points, byTime)
+		if g.mixed {
+			slices.SortStableFunc(points, func(a, b Point) int { return a.At.Compare(b.At) })
+			points = slices.CompactFunc(points, func(a, b Point) bool { return a.At.Equal(b.At) })
 		}
-		points = slices.CompactFunc(points, func(a, b Point) bool { return a.At.Equal(b.At) })
 		d := g.defs[number]
 		out = append(out, Series{Signal: d.Signal, Attributes: d.Attributes, Unit: d.Unit, Points: points})
 	}
