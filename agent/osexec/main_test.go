@@ -53,11 +53,11 @@ func misbehave(mode string, args []string) int {
 		fmt.Println("done")
 	case "hang":
 		fmt.Println("ready")
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 	case "stubborn": // ignores the polite kill
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP)
 		fmt.Println("ready")
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 	case "family": // starts a stubborn child in its group and one outside, and hangs
 		for _, own := range []bool{false, true} {
 			c := child("stubborn")
@@ -69,7 +69,7 @@ func misbehave(mode string, args []string) int {
 			fmt.Println("child", c.Process.Pid)
 		}
 		fmt.Println("ready")
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 	case "orphan": // ends at once, but its child holds the pipes
 		c := child("hang")
 		c.Stdout, c.Stderr = os.Stdout, os.Stderr

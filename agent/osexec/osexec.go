@@ -66,7 +66,8 @@ type Command struct {
 	// Args are the arguments after the program's name.
 	Args []string
 	// Env is the whole environment, KEY=value. Nothing is inherited; see
-	// Inherited for the few names a caller wants from the agent's own.
+	// Inherited for the few names a caller wants from the agent's own. (On
+	// Windows Go adds SYSTEMROOT, without which hardly a program starts.)
 	Env []string
 	// Dir is the working directory, absolute; "" is the root directory.
 	Dir string

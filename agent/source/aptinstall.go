@@ -65,6 +65,11 @@ func installFlags(requests ...Request) []string {
 // true afterwards is asked of dpkg, not taken from apt's exit code, which is
 // also 100 when some other, older package failed again.
 //
+// When ctx ends while dpkg runs, Install returns only after dpkg has ended, or
+// after AptOptions.Abandon; a service that stops must let it (systemd kills
+// what is left of a service unless its KillMode says otherwise). Asking for a
+// version that is phased or kept back installs it: whether to ask is policy.
+//
 // A downgrade is refused unless the request allows it; whether it may go to
 // that version is the runner's rule.
 func (a *Apt) Install(ctx context.Context, req Request, ui UI) Outcome {
@@ -154,7 +159,8 @@ func (a *Apt) outcome(e *Error, before, after dpkgRow) Outcome {
 	return o
 }
 
-// download fetches the archives. It takes no lock of dpkg's and may be killed.
+// download fetches the archives. apt takes dpkg's lock for that too, but starts
+// no dpkg and changes nothing that is installed, so it may be killed.
 func (a *Apt) download(ctx context.Context, req Request, ui UI) error {
 	args := append(a.options("APT::Status-Fd=3"), "-q", "--download-only", "--no-remove")
 	args = append(args, installFlags(req)...)

@@ -22,117 +22,14 @@ import (
 // packages named steward-sample-* from a repository of their own, which is the
 // only source apt is told of, and purge them at the end.
 
-const lockWait = "DPkg::Lock::Timeout=120"
-
-// need fails, and says what to do, where the real thing is missing.
-func need(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("this test installs packages: run it as root on Debian or Ubuntu")
-	}
-	for program, pkg := range map[string]string{"apt-get": "apt", "dpkg-deb": "dpkg", "dpkg-scanpackages": "dpkg-dev"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is missing: apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends %s", program, pkg)
-		}
-	}
-}
-
-// command runs a tool of the test's own and returns what it printed.
-func command(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	c := exec.Command(name, args...)
-	c.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
-	out, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// archive is a repository in a temporary folder.
-type archive struct {
-	t       *testing.T
-	dir     string
-	options []string
-	names   []string
-}
-
-func newArchive(t *testing.T) *archive {
-	need(t)
-	a := &archive{t: t, dir: t.TempDir()}
-	for _, d := range []string{"repo", "lists/partial", "cache/archives/partial"} {
-		if err := os.MkdirAll(filepath.Join(a.dir, d), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	a.write("sample.list", "deb [trusted=yes] file:"+a.dir+"/repo ./\n", 0o644)
-	a.options = []string{"Dir::Etc::SourceList=" + a.dir + "/sample.list", "Dir::Etc::SourceParts=-",
-		"Dir::State::Lists=" + a.dir + "/lists", "Dir::Cache=" + a.dir + "/cache", "DPkg::Options::=--force-unsafe-io", lockWait}
-	t.Cleanup(func() {
-		command(t, "apt-get", append([]string{"-o", lockWait, "-y", "--allow-change-held-packages", "purge"}, a.names...)...)
-	})
-	return a
-}
-
-func (a *archive) write(name, text string, mode os.FileMode) {
-	a.t.Helper()
-	path := filepath.Join(a.dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		a.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		a.t.Fatal(err)
-	}
-}
-
-// put builds a package into the repository.
-func (a *archive) put(name, version, control, postinst string) {
-	a.t.Helper()
-	d := "build/" + name + "-" + version
-	a.write(d+"/DEBIAN/control", "Package: "+name+"\nVersion: "+version+"\nArchitecture: all\nInstalled-Size: 4\nMaintainer: Steward <steward@example.com>\nDescription: sample\n"+control, 0o644)
-	a.write(d+"/usr/share/"+name+"/version", version+"\n", 0o644)
-	if postinst != "" {
-		a.write(d+"/DEBIAN/postinst", "#!/bin/sh\n"+postinst, 0o755)
-	}
-	command(a.t, "dpkg-deb", "--root-owner-group", "-b", a.dir+"/"+d, a.dir+"/repo/"+name+"_"+version+".deb")
-	if !slices.Contains(a.names, name) {
-		a.names = append(a.names, name)
-	}
-}
-
-func (a *archive) index() {
-	a.t.Helper()
-	c := exec.Command("dpkg-scanpackages", "-m", ".")
-	c.Dir = a.dir + "/repo"
-	out, err := c.Output()
-	if err != nil {
-		a.t.Fatalf("dpkg-scanpackages: %v", err)
-	}
-	a.write("repo/Packages", string(out), 0o644)
-}
-
-func (a *archive) apt(o AptOptions) *Apt {
-	a.t.Helper()
-	o.Runner, o.Now, o.Options = osexec.System{}, time.Now, append(slices.Clone(a.options), o.Options...)
-	apt, err := NewApt(o)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return apt
-}
-
-// status is dpkg's word on a package, such as "ii  1.1.0".
-func status(t *testing.T, name string) string {
-	return command(t, "dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Version}", name)
-}
-
 // One machine's evening, in one test because dpkg is one: what is offered is
 // seen, planned, installed and found installed; a hold is respected; a new
 // dependency comes along, a removal does not happen; a failing script is told.
 func TestRealAptFromOfferToInstalled(t *testing.T) {
-	repo := newArchive(t)
-	for _, n := range []string{"a", "held", "bad", "dep", "brk", "victim"} {
-		repo.put("steward-sample-"+n, "1.0.0", "", "")
+	first := []string{"steward-sample-a", "steward-sample-held", "steward-sample-bad", "steward-sample-dep", "steward-sample-brk", "steward-sample-victim"}
+	repo := newArchive(t, append(first, "steward-sample-new")...)
+	for _, n := range first {
+		repo.put(n, "1.0.0", "", "")
 	}
 	repo.index()
 	ctx := context.Background()
@@ -141,11 +38,7 @@ func TestRealAptFromOfferToInstalled(t *testing.T) {
 		t.Fatal(why)
 	}
 	refresh(t, apt)
-	install := []string{"-y", "install"}
-	for _, o := range repo.options {
-		install = append([]string{"-o", o}, install...)
-	}
-	command(t, "apt-get", append(install, repo.names...)...)
+	repo.install(first...)
 	repo.put("steward-sample-a", "1.1.0", "", "")
 	repo.put("steward-sample-held", "1.1.0", "", "")
 	repo.put("steward-sample-bad", "1.1.0", "", "echo about to fail >&2\nexit 3\n")
@@ -292,16 +185,12 @@ func TestRealLockOfAnotherProcess(t *testing.T) {
 		holdLock(t)
 		return
 	}
-	repo := newArchive(t)
+	repo := newArchive(t, "steward-sample-lock")
 	repo.put("steward-sample-lock", "1.0.0", "", "")
 	repo.index()
 	apt := repo.apt(AptOptions{Options: []string{"DPkg::Lock::Timeout=1"}})
 	refresh(t, apt)
-	install := []string{"-y", "install", "steward-sample-lock"}
-	for _, o := range repo.options {
-		install = append([]string{"-o", o}, install...)
-	}
-	command(t, "apt-get", install...)
+	repo.install("steward-sample-lock")
 	repo.put("steward-sample-lock", "1.1.0", "", "")
 	repo.index()
 	refresh(t, apt)
