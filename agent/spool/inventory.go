@@ -68,6 +68,17 @@ func (j *Journal) RecordInventory(at time.Time, section wire.Section, items []wi
 	return told, err
 }
 
+// Picture returns the items of a section as they were told last; none before
+// the first.
+func (j *Journal) Picture(section wire.Section) (items []wire.Item, err error) {
+	err = j.b.view(func(t tx) error {
+		last, _, err := read[picture](t, bucketSections, string(section))
+		items = last.Items
+		return err
+	})
+	return items, err
+}
+
 // ForgetSection notes that the server does not have the section: the next
 // RecordInventory of it is a full one, and its hash is no longer confirmed.
 func (j *Journal) ForgetSection(section wire.Section) error {
