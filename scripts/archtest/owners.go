@@ -7,6 +7,7 @@ var owners = map[string][]string{
 	"fleet":     {"devices", "presence", "sites", "tenants"},
 	"inventory": {"inventory_history", "inventory_items", "inventory_sections", "releases"},
 	"meta":      {"meta"},
+	"patch":     {"durations", "update_history", "updates"},
 	"policy":    {"decisions", "policies", "policy_revisions"},
 	"samples":   {"block", "series", "tail"},
 }

@@ -70,6 +70,7 @@ type Update struct {
 
 // Transition is one change of state: a row of the update's history.
 type Transition struct {
+	Seq     int64 // per device
 	Release Release
 	From    State // "" when it appears
 	To      State
