@@ -122,7 +122,7 @@ type EnrollResponse struct {
 	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	Site          string                 `protobuf:"bytes,3,opt,name=site,proto3" json:"site,omitempty"`
 	Certificates  [][]byte               `protobuf:"bytes,4,rep,name=certificates,proto3" json:"certificates,omitempty"` // DER, the leaf first
-	Bundle        []byte                 `protobuf:"bytes,5,opt,name=bundle,proto3" json:"bundle,omitempty"`             // wire.Bundle: roots and job keys, signed by the root
+	Bundle        []byte                 `protobuf:"bytes,5,opt,name=bundle,proto3" json:"bundle,omitempty"`             // wire.SignedBundle: roots and job keys, signed by the root
 	ServerTimeMs  int64                  `protobuf:"varint,6,opt,name=server_time_ms,json=serverTimeMs,proto3" json:"server_time_ms,omitempty"`
 	MayInstall    bool                   `protobuf:"varint,7,opt,name=may_install,json=mayInstall,proto3" json:"may_install,omitempty"`
 	Class         string                 `protobuf:"bytes,8,opt,name=class,proto3" json:"class,omitempty"`

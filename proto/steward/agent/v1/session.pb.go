@@ -395,8 +395,9 @@ type Hello struct {
 	CloneSecret    []byte                 `protobuf:"bytes,13,opt,name=clone_secret,json=cloneSecret,proto3" json:"clone_secret,omitempty"`
 	AgentVersion   string                 `protobuf:"bytes,14,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
 	Machine        *Machine               `protobuf:"bytes,15,opt,name=machine,proto3" json:"machine,omitempty"`
-	NextEvent      uint64                 `protobuf:"varint,16,opt,name=next_event,json=nextEvent,proto3" json:"next_event,omitempty"` // number of the next event that will be sent
+	NextEvent      uint64                 `protobuf:"varint,16,opt,name=next_event,json=nextEvent,proto3" json:"next_event,omitempty"` // number of the first event that is not acknowledged: the next that will be sent
 	MayInstall     bool                   `protobuf:"varint,17,opt,name=may_install,json=mayInstall,proto3" json:"may_install,omitempty"`
+	BundleVersion  uint64                 `protobuf:"varint,18,opt,name=bundle_version,json=bundleVersion,proto3" json:"bundle_version,omitempty"` // of the bundle it holds; 0: none
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -550,6 +551,13 @@ func (x *Hello) GetMayInstall() bool {
 	return false
 }
 
+func (x *Hello) GetBundleVersion() uint64 {
+	if x != nil {
+		return x.BundleVersion
+	}
+	return 0
+}
+
 type SectionHash struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Section       string                 `protobuf:"bytes,1,opt,name=section,proto3" json:"section,omitempty"`
@@ -673,7 +681,7 @@ type Welcome struct {
 	NextCloneSecret  []byte                 `protobuf:"bytes,7,opt,name=next_clone_secret,json=nextCloneSecret,proto3" json:"next_clone_secret,omitempty"`
 	ReportsThroughMs int64                  `protobuf:"varint,8,opt,name=reports_through_ms,json=reportsThroughMs,proto3" json:"reports_through_ms,omitempty"` // reports stored up to this time
 	ReportIntervalS  uint32                 `protobuf:"varint,9,opt,name=report_interval_s,json=reportIntervalS,proto3" json:"report_interval_s,omitempty"`
-	Bundle           []byte                 `protobuf:"bytes,10,opt,name=bundle,proto3" json:"bundle,omitempty"` // when newer than the agent's
+	Bundle           []byte                 `protobuf:"bytes,10,opt,name=bundle,proto3" json:"bundle,omitempty"` // wire.SignedBundle, when newer than the agent's
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1262,7 +1270,7 @@ const file_steward_agent_v1_session_proto_rawDesc = "" +
 	"scanAnswer\x12E\n" +
 	"\rwant_sections\x18\b \x01(\v2\x1e.steward.agent.v1.WantSectionsH\x00R\fwantSections\x125\n" +
 	"\agoodbye\x18\t \x01(\v2\x19.steward.agent.v1.GoodbyeH\x00R\agoodbyeB\x06\n" +
-	"\x04kind\"\xf7\x04\n" +
+	"\x04kind\"\x9e\x05\n" +
 	"\x05Hello\x12!\n" +
 	"\fprotocol_min\x18\x01 \x01(\rR\vprotocolMin\x12!\n" +
 	"\fprotocol_max\x18\x02 \x01(\rR\vprotocolMax\x12\x1b\n" +
@@ -1285,7 +1293,8 @@ const file_steward_agent_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"next_event\x18\x10 \x01(\x04R\tnextEvent\x12\x1f\n" +
 	"\vmay_install\x18\x11 \x01(\bR\n" +
-	"mayInstall\";\n" +
+	"mayInstall\x12%\n" +
+	"\x0ebundle_version\x18\x12 \x01(\x04R\rbundleVersion\";\n" +
 	"\vSectionHash\x12\x18\n" +
 	"\asection\x18\x01 \x01(\tR\asection\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\"Q\n" +
