@@ -17,6 +17,10 @@ import (
 // the way its value names, so that the tests need no shell.
 const helperEnv = "OSEXEC_HELPER"
 
+// helperLife ends a helper that a failing test did not: it may hold descriptors
+// of whoever started the tests.
+const helperLife = 30 * time.Second
+
 func TestMain(m *testing.M) {
 	if mode := os.Getenv(helperEnv); mode != "" {
 		os.Exit(misbehave(mode, os.Args[1:]))
@@ -53,11 +57,11 @@ func misbehave(mode string, args []string) int {
 		fmt.Println("done")
 	case "hang":
 		fmt.Println("ready")
-		<-time.After(time.Hour)
+		<-time.After(helperLife)
 	case "stubborn": // ignores the polite kill
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP)
 		fmt.Println("ready")
-		<-time.After(time.Hour)
+		<-time.After(helperLife)
 	case "family": // starts a stubborn child in its group and one outside, and hangs
 		for _, own := range []bool{false, true} {
 			c := child("stubborn")
@@ -69,7 +73,7 @@ func misbehave(mode string, args []string) int {
 			fmt.Println("child", c.Process.Pid)
 		}
 		fmt.Println("ready")
-		<-time.After(time.Hour)
+		<-time.After(helperLife)
 	case "orphan": // ends at once, but its child holds the pipes
 		c := child("hang")
 		c.Stdout, c.Stderr = os.Stdout, os.Stderr

@@ -61,6 +61,7 @@ func TestTimeoutKillsChildrenThatIgnoreThePoliteKill(t *testing.T) {
 		t.Fatalf("children %v, want two; stdout %q", pids, res.Stdout)
 	}
 	for _, pid := range pids {
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) }) // for when the next line fails
 		waitGone(t, pid)
 	}
 }
@@ -96,5 +97,14 @@ func waitGone(t *testing.T, pid int) {
 		case <-deadline:
 			t.Fatalf("process %d is still alive", pid)
 		}
+	}
+}
+
+// An empty environment is empty; os/exec would take it for "all of mine".
+func TestNoEnvironmentIsNotTheAgentsOwn(t *testing.T) {
+	t.Setenv("OSEXEC_SECRET", "hidden")
+	res, err := Run(context.Background(), Command{Path: "/usr/bin/env"})
+	if err != nil || len(res.Stdout) > 0 {
+		t.Fatalf("%q, %v", res.Stdout, err)
 	}
 }

@@ -95,6 +95,7 @@ func TestOutputThatIsNotAWholeSimulationIsRefused(t *testing.T) {
 		"lost its end":      whole[:strings.Index(whole, "5 upgraded")+1],
 		"lost its summary":  strings.ReplaceAll(whole, "not upgraded.", ""),
 		"lost a step":       strings.Replace(whole, "Inst steward-sample-a ", "Xnst steward-sample-a ", 1),
+		"lost a removal":    strings.Replace(string(load(t, "simulate-removal").stdout), "Remv ", "Xemv ", 1),
 		"step without end":  strings.Replace(whole, "[all])", "[all", 1),
 		"option as package": strings.Replace(whole, "Inst steward-sample-a ", "Inst --steward-sample-a ", 1),
 		"control bytes":     strings.Replace(whole, "Inst steward-sample-a ", "Inst steward\x1b[0m ", 1),
