@@ -74,7 +74,8 @@ func (d *disk) look(now time.Time) {
 	info, err := os.Stat(path)
 	d.state.Reserve = err == nil && info.Size() == d.reserve
 	if !d.state.Reserve && free > 4*d.reserve {
-		if err := writeReserve(path, d.reserve); err != nil {
+		err := writeReserve(path, d.reserve)
+		if err != nil {
 			d.opts.Logger.Warn("the reserve of the data directory cannot be written", "error", err)
 		}
 		d.state.Reserve = err == nil
