@@ -4,10 +4,13 @@ package main
 // .go, and the tables of its noun. Every table of server/store/migrations has
 // exactly one owner. A file that is not listed writes nothing.
 var owners = map[string][]string{
+	"audit":     {"audit_checkpoints", "audit_entries", "audit_heads"},
+	"auth":      {"links", "people", "sessions", "tokens"},
 	"fleet":     {"devices", "presence", "sites", "tenants"},
 	"inventory": {"inventory_history", "inventory_items", "inventory_sections", "releases"},
 	"meta":      {"meta"},
 	"patch":     {"durations", "update_history", "updates"},
+	"pki":       {"enrollment_uses", "enrollments"},
 	"policy":    {"decisions", "policies", "policy_revisions"},
 	"samples":   {"block", "series", "tail"},
 }

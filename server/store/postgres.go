@@ -185,3 +185,21 @@ func mayRetry(err error) bool {
 	code := pgCode(err)
 	return code == "40001" || code == "40P01"
 }
+
+// locked is what a SELECT ends with when no other transaction may change the
+// row until this one ends. SQLite has one writer and needs nothing.
+func (s *Store) locked(ctx context.Context) string {
+	if s.postgres && s.main.unit(ctx) != nil {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// alone makes transactions that name the same subject run one after the other.
+func (s *Store) alone(ctx context.Context, subject string) error {
+	if !s.postgres || s.main.unit(ctx) == nil {
+		return nil
+	}
+	_, err := s.exec(ctx, `SELECT pg_advisory_xact_lock(hashtext($1))`, subject)
+	return err
+}
