@@ -2,6 +2,7 @@ package runner
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/steward-rmm/steward/agent/source"
@@ -92,7 +93,7 @@ func SoftwareItems(installed []source.Installed) []wire.Item {
 		f.text(wire.FactArch, i.Arch)
 		f.bytes(wire.FactSize, i.SizeBytes)
 		key := i.Source + ":" + i.Name
-		if i.Arch != "" {
+		if i.Arch != "" && !strings.HasSuffix(i.Name, ":"+i.Arch) {
 			key += ":" + i.Arch
 		}
 		items = append(items, wire.Item{Key: key, Facts: f})

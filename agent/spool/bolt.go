@@ -52,7 +52,7 @@ func openBolt(path string, o Options) (b *bolt, err error) {
 }
 
 const (
-	lockWait    = 5 * time.Second
+	lockWait    = 2 * time.Second
 	growStep    = 1 << 20 // bytes
 	reserveName = "journal.reserve"
 )

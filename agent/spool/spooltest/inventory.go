@@ -19,8 +19,8 @@ func item(key, version string) wire.Item {
 	return wire.Item{Key: key, Facts: map[string]string{wire.FactVersion: version}}
 }
 
-func inventory(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func inventory(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	record := func(at time.Time, items ...wire.Item) bool {
 		t.Helper()
 		return get(j.RecordInventory(at, wire.SectionUpdates, items, at, "schedule"))(t)
@@ -94,8 +94,8 @@ func resync(t *testing.T, j *spool.Journal, record func(time.Time, ...wire.Item)
 	}
 }
 
-func parts(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func parts(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	var items []wire.Item
 	for i := range wire.MaxSoftware + 50 {
 		it := item(fmt.Sprintf("k%06d", i), "1")
@@ -124,8 +124,8 @@ func parts(t *testing.T, make Maker) {
 	}
 }
 
-func gathered(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func gathered(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	n := 0
 	for get(j.RecordInventory(T0(), wire.SectionOS, []wire.Item{item("a", fmt.Sprint(n))}, T0(), ""))(t) {
 		if n++; n > 5000 {
@@ -170,9 +170,9 @@ func (m *model) take(t testing.TB, e spool.InventoryEvent) {
 	m.items[e.Section], m.open = after, nil
 }
 
-func pictureProperty(t *testing.T, make Maker) {
+func pictureProperty(t *testing.T, fresh Maker) {
 	rapid.Check(t, func(rt *rapid.T) {
-		j := make(t, spool.Options{})
+		j := fresh(t, spool.Options{})
 		sections := []wire.Section{wire.SectionUpdates, wire.SectionSources}
 		want := map[wire.Section][]wire.Item{}
 		for i := range rapid.IntRange(1, 12).Draw(rt, "steps") {
@@ -227,8 +227,8 @@ func times(reports []spool.Report) (out []int) {
 	return out
 }
 
-func reports(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func reports(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	first := report(0, value(1.5, wire.AttributeDevice, "sda", wire.AttributeDirection, "read"), value(2))
 	for _, r := range []spool.Report{first, report(30, value(3)), report(60), report(30, value(9)), report(90, value(math.NaN()), value(math.Inf(1)), value(4))} {
 		must(t, j.AppendReport(r))
@@ -257,8 +257,8 @@ func reports(t *testing.T, make Maker) {
 	}
 }
 
-func ring(t *testing.T, make Maker) {
-	j := make(t, spool.Options{MaxReportBytes: 2000})
+func ring(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{MaxReportBytes: 2000})
 	for i := range 100 {
 		must(t, j.AppendReport(report(i, value(float64(i)), value(1, wire.AttributeDevice, "sda"))))
 	}

@@ -22,8 +22,8 @@ func heldIDs(t testing.TB, j *spool.Journal) (ids []string) {
 	return ids
 }
 
-func leases(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func leases(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	a, b := Lease("a", 1), Lease("b", 2)
 	desire(t, j, 3, []spool.Lease{a, b})
 	wantSteps(t, j, "a:1 accepted", "b:2 accepted")
@@ -52,8 +52,8 @@ func leases(t *testing.T, make Maker) {
 	}
 }
 
-func cancels(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func cancels(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	held, started, unseen := Lease("held", 1), Lease("started", 1), Lease("unseen", 1)
 	desire(t, j, 1, []spool.Lease{held, started})
 	must(t, j.Start(T0(), started.Key, false))
@@ -76,8 +76,8 @@ func cancels(t *testing.T, make Maker) {
 	}
 }
 
-func replays(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func replays(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	a := Lease("a", 1)
 	desire(t, j, 1, []spool.Lease{a})
 	must(t, j.Start(T0(), a.Key, false))
@@ -97,8 +97,8 @@ func replays(t *testing.T, make Maker) {
 	}
 }
 
-func remembered(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func remembered(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	a, b := Lease("a", 1), Lease("b", 1)
 	desire(t, j, 1, []spool.Lease{a, b})
 	must(t, j.Refuse(T0(), a.Key, wire.RefusedExpired, "late"))
@@ -118,8 +118,8 @@ func remembered(t *testing.T, make Maker) {
 	}
 }
 
-func lifecycle(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func lifecycle(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	a := Lease("a", 1)
 	for name, err := range map[string]error{
 		"start": j.Start(T0(), a.Key, false), "refuse": j.Refuse(T0(), a.Key, wire.RefusedExpired, ""),
@@ -161,8 +161,8 @@ func lifecycle(t *testing.T, make Maker) {
 	}
 }
 
-func limits(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func limits(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	var many []spool.Lease
 	for i := range wire.MaxLeases + 1 {
 		many = append(many, Lease(fmt.Sprint(i), 1))
@@ -188,8 +188,8 @@ func limits(t *testing.T, make Maker) {
 	}
 }
 
-func recovery(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func recovery(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	a := Lease("a", 1)
 	desire(t, j, 1, []spool.Lease{a})
 	must(t, j.Start(T0(), a.Key, true))
@@ -219,9 +219,9 @@ func recovery(t *testing.T, make Maker) {
 // jobsProperty drives a journal with random desired states, late and repeated
 // ones among them, and starts and ends; whatever happens, the events tell a
 // story that can be true.
-func jobsProperty(t *testing.T, make Maker) {
+func jobsProperty(t *testing.T, fresh Maker) {
 	rapid.Check(t, func(rt *rapid.T) {
-		j := make(t, spool.Options{})
+		j := fresh(t, spool.Options{})
 		id := rapid.Custom(func(rt *rapid.T) spool.Lease {
 			return Lease(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "job"), rapid.Uint32Range(1, 2).Draw(rt, "attempt"))
 		})

@@ -17,7 +17,7 @@ import (
 type Maker func(t testing.TB, o spool.Options) *spool.Journal
 
 // Exercise runs the suite.
-func Exercise(t *testing.T, make Maker) {
+func Exercise(t *testing.T, fresh Maker) {
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, Maker)
@@ -44,7 +44,7 @@ func Exercise(t *testing.T, make Maker) {
 		{"RebootsAreCounted", reboots},
 		{"ReadersAreWoken", wakes},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, make) })
+		t.Run(c.name, func(t *testing.T) { c.run(t, fresh) })
 	}
 }
 
@@ -110,10 +110,10 @@ func wantSteps(t testing.TB, j *spool.Journal, want ...string) {
 	}
 }
 
-func sessions(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func sessions(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	id := get(j.ID())(t)
-	if len(id) != 32 || id == get(make(t, spool.Options{}).ID())(t) {
+	if len(id) != 32 || id == get(fresh(t, spool.Options{}).ID())(t) {
 		t.Fatalf("journal id %q is not random", id)
 	}
 	for want := uint64(1); want < 4; want++ {
@@ -131,8 +131,8 @@ func sessions(t *testing.T, make Maker) {
 	}
 }
 
-func events(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func events(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	desire(t, j, 1, []spool.Lease{Lease("a", 1), Lease("b", 1), Lease("c", 1)})
 	first, next, err := j.EventRange()
 	if err != nil || first != 1 || next != 4 {
@@ -154,8 +154,8 @@ func events(t *testing.T, make Maker) {
 	}
 }
 
-func behind(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func behind(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	desire(t, j, 7, []spool.Lease{Lease("a", 1), Lease("b", 1)})
 	must(t, j.Acknowledge(1))
 	if err := j.Acknowledge(3); !errors.Is(err, spool.ErrBehind) {
@@ -178,8 +178,8 @@ func behind(t *testing.T, make Maker) {
 	}
 }
 
-func epoch(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func epoch(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	must(t, j.Welcome("e1", spool.Anchor{Server: T0()}))
 	desire(t, j, 5, nil)
 	items := []wire.Item{{Key: "x"}}
@@ -198,8 +198,8 @@ func epoch(t *testing.T, make Maker) {
 	}
 }
 
-func recorded(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func recorded(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	for _, v := range []string{"1.0", "1.1", "1.0", "1.2"} {
 		must(t, j.RecordInstalled([]spool.Installed{{Source: "apt", Package: "p", Version: v}, {Source: "apt", Package: "q", Version: "9"}}))
 	}
@@ -217,8 +217,8 @@ func recorded(t *testing.T, make Maker) {
 	}
 }
 
-func reboots(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func reboots(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	desire(t, j, 1, []spool.Lease{Lease("a", 1)})
 	k := spool.Key{JobID: "a", Attempt: 1}
 	if err := j.Rebooting(T0(), k); !errors.Is(err, spool.ErrNotStarted) {
@@ -232,13 +232,13 @@ func reboots(t *testing.T, make Maker) {
 	if n := get(j.RebootsSince(T0()))(t); n != 1 {
 		t.Fatalf("%d reboots", n)
 	}
-	if n := get(j.RebootsSince(T0().Add(2*time.Hour)))(t); n != 0 {
+	if n := get(j.RebootsSince(T0().Add(2 * time.Hour)))(t); n != 0 {
 		t.Fatalf("%d reboots later", n)
 	}
 }
 
-func wakes(t *testing.T, make Maker) {
-	j := make(t, spool.Options{})
+func wakes(t *testing.T, fresh Maker) {
+	j := fresh(t, spool.Options{})
 	woken := func(c <-chan struct{}) bool {
 		select {
 		case <-c:
