@@ -1,0 +1,89 @@
+//go:build e2e
+
+package rig
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Agent is an agent of its own data directory.
+type Agent struct {
+	process
+	Data string
+	bin  string
+}
+
+// NewAgent prepares an agent; environment is its local settings.
+func NewAgent(t testing.TB, environment ...string) *Agent {
+	t.Helper()
+	a := &Agent{Data: filepath.Join(t.TempDir(), "agent"), bin: Bin(t, "steward-agent")}
+	a.process = process{t: t, name: a.bin, args: []string{"run", "--data", a.Data}, env: environment, log: filepath.Join(t.TempDir(), "agent.log")}
+	t.Cleanup(func() {
+		a.signal(syscall.SIGTERM)
+		a.tell()
+	})
+	return a
+}
+
+// Enroll enrolls the agent; it must succeed.
+func (a *Agent) Enroll(text string) {
+	a.t.Helper()
+	if out, errs, code := a.TryEnroll(text); code != 0 {
+		a.t.Fatalf("enroll: exit %d\n%s%s", code, out, errs)
+	}
+}
+
+// TryEnroll runs `steward-agent enroll`.
+func (a *Agent) TryEnroll(text string) (stdout, stderr string, code int) {
+	a.t.Helper()
+	return Run(a.t, a.env, "", a.bin, "enroll", "--data", a.Data, text)
+}
+
+// Start starts the agent.
+func (a *Agent) Start() { a.start() }
+
+// Stop ends the agent in order.
+func (a *Agent) Stop() { a.signal(syscall.SIGTERM) }
+
+// Kill ends the agent at once.
+func (a *Agent) Kill() { a.signal(syscall.SIGKILL) }
+
+// Status is what `steward-agent status` says.
+func (a *Agent) Status() map[string]any {
+	a.t.Helper()
+	out, errs, code := Run(a.t, a.env, "", a.bin, "status", "--data", a.Data, "-o", "json")
+	if code != 0 {
+		a.t.Fatalf("status: exit %d %s", code, errs)
+	}
+	var v map[string]any
+	if err := json.Unmarshal([]byte(out), &v); err != nil {
+		a.t.Fatalf("status: %v in %s", err, out)
+	}
+	return v
+}
+
+// Device waits until the agent's device is active on the server and returns
+// its id.
+func (a *Agent) Device(s *Server) string {
+	a.t.Helper()
+	id, _ := a.Status()["device_id"].(string)
+	if id == "" {
+		a.t.Fatalf("the agent knows no device id: %v", a.Status())
+	}
+	Eventually(a.t, 60*time.Second, "device is active", func() (bool, string) {
+		out, errs, code := s.Try("devices", "show", id, "-o", "json")
+		var d struct {
+			State  string `json:"state"`
+			Online bool   `json:"online"`
+		}
+		if code != 0 || json.Unmarshal([]byte(out), &d) != nil {
+			return false, errs + out
+		}
+		return d.State == "active" && d.Online, out[:min(len(out), 300)]
+	})
+	return id
+}
