@@ -8,6 +8,7 @@ var owners = map[string][]string{
 	"auth":      {"links", "people", "sessions", "tokens"},
 	"fleet":     {"devices", "presence", "sites", "tenants"},
 	"inventory": {"inventory_history", "inventory_items", "inventory_sections", "releases"},
+	"job":       {"job_history", "job_log", "job_releases", "jobs", "runs"},
 	"meta":      {"meta"},
 	"patch":     {"durations", "update_history", "updates"},
 	"pki":       {"enrollment_uses", "enrollments"},

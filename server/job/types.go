@@ -62,6 +62,7 @@ type Run struct {
 	Opens     time.Time
 	Closes    time.Time
 	CreatedAt time.Time
+	Counts    map[State]int // of its jobs; filled by Service.Run and Runs alone
 }
 
 // Release is one release in a job, with its result once it is known.
@@ -93,20 +94,26 @@ type Job struct {
 	Reason     reason.Reason
 	Since      time.Time
 	Seq        int64 // of its last transition
+	Version    int64 // rises with every change of the row
 	Attempt    int   // from 1
+	Attempts   int   // at most, in this window
 	NotBefore  time.Time
 	StartBy    time.Time
 	Deadline   time.Time
 	Alone      bool
+	MayReboot  bool
 	Releases   []Release
 	Denied     []wire.Denied
 	Encoded    []byte // wire.Job of the present attempt, once leased
 	Signature  []byte
 	KeyVersion int
 	CreatedAt  time.Time
-	LeasedAt   time.Time
-	StartedAt  time.Time
-	FinishedAt time.Time
+	LeasedAt   time.Time // of the present attempt, as the next three
+	GrantedAt  time.Time // when the server last said start; zero when it asked again since and was not let
+	StartedAt  time.Time // by the device's report
+	FinishedAt time.Time // told by the device, or else when it ended
+	HeardAt    time.Time // last step told
+	ChangedAt  time.Time // last grant or start of any attempt, for limits by the hour
 }
 
 // Has reports whether the job carries the deployment's release.
@@ -129,9 +136,11 @@ type Spec struct {
 	StartBy   time.Time
 	Deadline  time.Time
 	Alone     bool
+	MayReboot bool
+	Attempts  int // tries in this window when the first fails; 0 is 1
 	Releases  []Release
 	Denied    []wire.Denied
-	Reason    reason.Reason
+	Reason    reason.Reason // zero: waits for NotBefore
 }
 
 // Verdict is the answer to a device that asks whether it may start.
@@ -220,7 +229,26 @@ type Cancel struct {
 	Reason  reason.Reason
 }
 
-// Transition is one row of a job's history.
+// LogPart is a piece of what a source printed while it worked on a release.
+type LogPart struct {
+	Attempt         int
+	Source, Package string
+	Part            int
+	Text            string
+	At              time.Time
+}
+
+// Filter narrows a list; empty fields do not.
+type Filter struct {
+	Tenant     ident.TenantID
+	Device     ident.DeviceID
+	Run        ident.RunID
+	State      State
+	Deployment ident.DeploymentID
+}
+
+// Transition is one row of a job's history. From and To are the same where
+// only the reason changed: why it still waits.
 type Transition struct {
 	Seq    int64
 	Job    ident.JobID
