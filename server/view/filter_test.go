@@ -21,7 +21,7 @@ func TestFilterReadsWhatItPromises(t *testing.T) {
 	if f.String() != want {
 		t.Errorf("got  %s\nwant %s", f, want)
 	}
-	if t4 := f.Terms[4]; t4.For != time.Hour || t4.At != 64 || t4.Text != "offline:1h" {
+	if t4 := f.Terms[4]; t4.For != time.Hour || t4.At != 59 || t4.Text != "offline:1h" {
 		t.Errorf("%+v", t4)
 	}
 	if !f.Has(view.FieldState) || f.Has(view.FieldPackage) {

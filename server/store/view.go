@@ -1,0 +1,284 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/steward-rmm/steward/server/ident"
+	"github.com/steward-rmm/steward/server/patch"
+	"github.com/steward-rmm/steward/server/reason"
+	"github.com/steward-rmm/steward/server/view"
+)
+
+// View reads what joins nouns: view.Store. It writes nothing.
+type View struct{ s *Store }
+
+// View returns the store of joined reading.
+func (s *Store) View() *View { return &View{s} }
+
+// conditions gathers the parts of a WHERE with their arguments.
+type conditions struct {
+	parts []string
+	args  []any
+}
+
+// arg adds an argument and returns its placeholder.
+func (c *conditions) arg(v any) string {
+	c.args = append(c.args, v)
+	return "$" + strconv.Itoa(len(c.args))
+}
+
+func (c *conditions) add(part string) { c.parts = append(c.parts, part) }
+
+// equal adds column = value unless the value is empty.
+func (c *conditions) equal(column, value string) {
+	if value != "" {
+		c.add(column + " = " + c.arg(value))
+	}
+}
+
+// in adds column IN (values).
+func in[T ~string](c *conditions, column string, values []T) {
+	text, args := inList(len(c.args)+1, values)
+	c.args = append(c.args, args...)
+	c.add(column + " IN " + text)
+}
+
+// where is the text after FROM, never empty.
+func (c *conditions) where() string {
+	if len(c.parts) == 0 {
+		return " WHERE 1 = 1"
+	}
+	return " WHERE " + strings.Join(c.parts, " AND ")
+}
+
+// within narrows to the scope, and to its sites where it names some.
+func (c *conditions) within(scope ident.Scope, tenant, site string) {
+	if scope.All() {
+		return
+	}
+	var whole []ident.TenantID
+	var parts []string
+	for _, t := range scope.Tenants() {
+		sites := scope.Sites(t)
+		if len(sites) == 0 {
+			whole = append(whole, t)
+			continue
+		}
+		one := conditions{args: c.args}
+		one.add(tenant + " = " + one.arg(t))
+		in(&one, site, sites)
+		c.args = one.args
+		parts = append(parts, "("+strings.Join(one.parts, " AND ")+")")
+	}
+	if len(whole) > 0 || len(parts) == 0 {
+		text, args := inTenants(tenant, whole, len(c.args)+1)
+		parts, c.args = append(parts, text), append(c.args, args...)
+	}
+	c.add("(" + strings.Join(parts, " OR ") + ")")
+}
+
+// Counts sums devices and updates by tenant.
+func (v *View) Counts(ctx context.Context, scope ident.Scope, now time.Time) (map[ident.TenantID]view.Counts, error) {
+	out := map[ident.TenantID]view.Counts{}
+	if err := v.countDevices(ctx, scope, now, out); err != nil {
+		return nil, err
+	}
+	if err := v.countStates(ctx, scope, now, out); err != nil {
+		return nil, err
+	}
+	return out, v.countReleases(ctx, scope, out)
+}
+
+// present holds for devices that count: those that may come back.
+const present = `d.state NOT IN ('retired', 'revoked')`
+
+func (v *View) countDevices(ctx context.Context, scope ident.Scope, now time.Time, out map[ident.TenantID]view.Counts) error {
+	c := conditions{}
+	c.add(present)
+	since := c.arg(ms(now.Add(-view.CheckedFor)))
+	c.within(scope, "d.tenant_id", "d.site_id")
+	lines, err := list(ctx, v.s.main, func(r *sql.Rows) (n struct {
+		id ident.TenantID
+		view.Counts
+	}, err error) {
+		err = r.Scan(&n.id, &n.Devices, &n.Online, &n.Pending, &n.Stale, &n.Conflict, &n.Checked, &n.Lacking)
+		return n, err
+	}, `SELECT d.tenant_id, COUNT(*), SUM(d.online), SUM(CASE d.state WHEN 'pending' THEN 1 ELSE 0 END),
+			SUM(CASE d.state WHEN 'stale' THEN 1 ELSE 0 END), SUM(CASE d.state WHEN 'conflict' THEN 1 ELSE 0 END),
+			SUM(CASE WHEN i.scanned_at >= `+since+` THEN 1 ELSE 0 END),
+			SUM(CASE WHEN EXISTS (SELECT 1 FROM updates u WHERE u.tenant_id = d.tenant_id AND u.device_id = d.device_id AND u.open = 1) THEN 1 ELSE 0 END)
+		FROM devices d LEFT JOIN inventory_sections i ON i.tenant_id = d.tenant_id AND i.device_id = d.device_id AND i.section = 'updates'`+
+		c.where()+` GROUP BY d.tenant_id`, c.args...)
+	for _, n := range lines {
+		out[n.id] = n.Counts
+	}
+	return err
+}
+
+func (v *View) countStates(ctx context.Context, scope ident.Scope, now time.Time, out map[ident.TenantID]view.Counts) error {
+	c := conditions{}
+	c.add(present)
+	c.add(`(u.open = 1 OR u.state = 'verified' AND u.since >= ` + c.arg(ms(now.Add(-view.VerifiedFor))) + `)`)
+	c.within(scope, "d.tenant_id", "d.site_id")
+	type line struct {
+		id         ident.TenantID
+		state      patch.State
+		n, devices int
+		since      time.Time
+	}
+	lines, err := list(ctx, v.s.main, func(r *sql.Rows) (l line, err error) {
+		return l, r.Scan(&l.id, &l.state, &l.n, &l.devices, asTime(&l.since))
+	}, `SELECT u.tenant_id, u.state, COUNT(*), COUNT(DISTINCT u.device_id), MIN(u.since)
+		FROM updates u JOIN devices d ON d.tenant_id = u.tenant_id AND d.device_id = u.device_id`+c.where()+` GROUP BY u.tenant_id, u.state`, c.args...)
+	for _, l := range lines {
+		n := out[l.id]
+		if n.States == nil {
+			n.States, n.NeedSince = view.States{}, map[patch.State]time.Time{}
+		}
+		n.States[l.state] = l.n
+		if view.WordOf(l.state) == view.WordNeeds {
+			n.NeedSince[l.state] = l.since
+		}
+		if l.state == patch.Failed || l.state == patch.Unknown {
+			n.FailedOn += l.devices
+		}
+		out[l.id] = n
+	}
+	return err
+}
+
+func (v *View) countReleases(ctx context.Context, scope ident.Scope, out map[ident.TenantID]view.Counts) error {
+	c := conditions{}
+	c.add(present)
+	c.add(`u.open = 1 AND u.state = 'available'`)
+	c.within(scope, "d.tenant_id", "d.site_id")
+	type line struct {
+		id ident.TenantID
+		n  int
+	}
+	lines, err := list(ctx, v.s.main, func(r *sql.Rows) (l line, err error) { return l, r.Scan(&l.id, &l.n) },
+		`SELECT tenant_id, COUNT(*) FROM (SELECT DISTINCT u.tenant_id, u.source, u.package, u.version
+			FROM updates u JOIN devices d ON d.tenant_id = u.tenant_id AND d.device_id = u.device_id`+c.where()+`) q GROUP BY tenant_id`, c.args...)
+	for _, l := range lines {
+		n := out[l.id]
+		n.Undecided = l.n
+		out[l.id] = n
+	}
+	return err
+}
+
+// findable are the tables that Lookup knows; all have a tenant and, where
+// sited, a site.
+func findable() []struct {
+	kind       view.Kind
+	table, key string
+	sited      bool
+} {
+	return []struct {
+		kind       view.Kind
+		table, key string
+		sited      bool
+	}{
+		{view.KindDevice, "devices", "device_id", true},
+		{view.KindEnrollment, "enrollments", "enrollment_id", true},
+	}
+}
+
+// Find says what an id names and where.
+func (v *View) Find(ctx context.Context, scope ident.Scope, id string) (view.Kind, ident.TenantID, error) {
+	for _, f := range findable() {
+		c := conditions{}
+		c.add("x." + f.key + " = " + c.arg(id))
+		if f.sited {
+			c.within(scope, "x.tenant_id", "x.site_id")
+		} else {
+			text, args := inScope("x.tenant_id", scope, len(c.args)+1)
+			c.args = append(c.args, args...)
+			c.add(text)
+		}
+		var tenant ident.TenantID
+		err := v.s.queryRow(ctx, `SELECT x.tenant_id FROM `+f.table+` x`+c.where(), c.args...).Scan(&tenant)
+		if err == nil {
+			return f.kind, tenant, nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return "", "", fmt.Errorf("find %s: %w", f.kind, err)
+		}
+	}
+	return "", "", nil
+}
+
+// before is a condition on (at, seq) for what comes after a mark, newest first.
+func (c *conditions) before(m view.Mark, kind view.EventKind, seq string) {
+	if m.At.IsZero() {
+		return
+	}
+	bound := int64(1) << 62
+	if text := m.Bound(kind); text == "" {
+		bound = -1
+	} else if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		bound = n
+	}
+	at := c.arg(ms(m.At))
+	c.add("(h.at < " + at + " OR h.at = " + at + " AND " + seq + " < " + c.arg(bound) + ")")
+}
+
+// Events lists a device's histories after the mark, newest first within each.
+func (v *View) Events(ctx context.Context, tenant ident.TenantID, device ident.DeviceID, after view.Mark, limit int) ([]view.Event, error) {
+	var all []view.Event
+	for _, read := range []struct {
+		kind              view.EventKind
+		columns, from, id string
+		scan              func(*sql.Rows) (view.Event, error)
+	}{
+		{view.EventUpdate, `h.seq, h.at, h.source, h.package, h.version, h.state_from, h.state_to, h.reason`, `update_history`, `h.seq`, scanUpdateEvent},
+		{view.EventInventory, `h.seq, h.at, h.section, h.item, h.before, h.after`, `inventory_history`, `h.seq`, scanInventoryEvent},
+		{view.EventPresence, `0, h.at, h.online`, `presence`, `0`, scanPresenceEvent},
+	} {
+		c := conditions{}
+		c.add("h.tenant_id = " + c.arg(tenant) + " AND h.device_id = " + c.arg(device))
+		c.before(after, read.kind, read.id)
+		events, err := list(ctx, v.s.main, read.scan, `SELECT `+read.columns+` FROM `+read.from+` h`+c.where()+
+			` ORDER BY h.at DESC, `+strings.Replace(read.id, "0", "h.device_id", 1)+` DESC LIMIT `+c.arg(limit+1), c.args...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, events...)
+	}
+	return all, nil
+}
+
+func scanUpdateEvent(r *sql.Rows) (e view.Event, err error) {
+	var seq int64
+	var why string
+	err = r.Scan(&seq, asTime(&e.At), &e.Release.Source, &e.Release.Package, &e.Release.Version, &e.From, &e.To, &why)
+	if err != nil {
+		return e, err
+	}
+	e.Kind, e.ID = view.EventUpdate, view.Number(seq)
+	e.Reason, err = reason.Decode(why)
+	return e, err
+}
+
+func scanInventoryEvent(r *sql.Rows) (e view.Event, err error) {
+	var seq int64
+	err = r.Scan(&seq, asTime(&e.At), &e.Section, &e.Key, asJSON(&e.Before), asJSON(&e.After))
+	e.Kind, e.ID = view.EventInventory, view.Number(seq)
+	return e, err
+}
+
+func scanPresenceEvent(r *sql.Rows) (e view.Event, err error) {
+	var seq, online int64
+	err = r.Scan(&seq, asTime(&e.At), &online)
+	e.Kind, e.ID, e.To = view.EventPresence, view.Number(seq), "offline"
+	if online != 0 {
+		e.To = "online"
+	}
+	return e, err
+}
