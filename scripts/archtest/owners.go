@@ -14,4 +14,5 @@ var owners = map[string][]string{
 	"pki":       {"enrollment_uses", "enrollments"},
 	"policy":    {"decisions", "policies", "policy_revisions"},
 	"samples":   {"block", "series", "tail"},
+	"session":   {"device_secrets", "device_sessions"},
 }

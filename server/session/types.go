@@ -39,8 +39,17 @@ type Hello struct {
 	CloneSecret              []byte
 	AgentVersion             string
 	Machine                  Machine
-	NextEvent                uint64
+	NextEvent                uint64 // the first that is not acknowledged
 	MayInstall               bool
+	BundleVersion            uint64 // of the bundle that the device holds; 0: none
+}
+
+// Peer is what the certificate of a connection says.
+type Peer struct {
+	KeyHash [32]byte       // SHA-256 of its SPKI
+	Tenant  ident.TenantID // a hint
+	Device  ident.DeviceID // a hint
+	Trusted bool           // a chain to the root, not expired
 }
 
 // JobState is what a device holds of a job whose events are not all acknowledged.
@@ -65,12 +74,15 @@ type Welcome struct {
 }
 
 // Event is what must not be lost; Number is counted from 1 per journal. One of
-// Job and Inventory is set.
+// Job and Inventory is set. With neither it is of a kind that this version does
+// not know, or what it holds cannot be taken in (Malformed says why): it counts
+// and has no effect, since the device would send it again for ever.
 type Event struct {
 	Number    uint64
 	At        time.Time
 	Job       *job.Step
 	Inventory *InventoryChange
+	Malformed error
 }
 
 // InventoryChange is one part of a change of a section; Final marks the last.
@@ -86,6 +98,20 @@ type Outcome struct {
 	Through uint64         // highest contiguous number stored
 	Resend  uint64         // when not 0: a gap, send again from here
 	Want    []wire.Section // sections that did not add up: send them in full
+}
+
+// Series names a series for the rest of a session.
+type Series struct {
+	ID         uint32
+	Signal     string
+	Attributes map[string]string
+}
+
+// Report is the values of one moment, side by side with the ids of their series.
+type Report struct {
+	At     time.Time
+	IDs    []uint32
+	Values []float64
 }
 
 // Desired is the full set of what the server wants of a device.
@@ -104,8 +130,20 @@ type Settings struct {
 
 // Goodbye ends a session: why, and when to come again.
 type Goodbye struct {
-	Code       string // superseded, revoked, conflict, retired, limit, shutdown, protocol, unknown_device
+	Code       string // one of the constants below
 	Reason     reason.Reason
 	Message    string
 	RetryAfter time.Duration
 }
+
+// The codes of a Goodbye, as the protocol has them.
+const (
+	ByeSuperseded = "superseded"
+	ByeRevoked    = "revoked"
+	ByeConflict   = "conflict"
+	ByeRetired    = "retired"
+	ByeLimit      = "limit"
+	ByeShutdown   = "shutdown"
+	ByeProtocol   = "protocol"
+	ByeUnknown    = "unknown_device"
+)
