@@ -64,15 +64,16 @@ type Counts struct {
 	Other    int // deferred, needs user, not applicable, superseded, unknown
 }
 
-// Member is one device in a deployment. Result is of its last attempt.
+// Member is one device in a deployment. Result is of its last attempt that
+// ended, and stays until the next one ends.
 type Member struct {
 	Device   ident.DeviceID
 	Ring     int
-	Result   wire.ResultState // "" while it waits or runs
+	Result   wire.ResultState // "" while nothing ended
 	Job      ident.JobID      // last or present
-	EndedAt  time.Time
-	Late     bool // took the release after the deployment was completed
-	Verified time.Time
+	EndedAt  time.Time        // end of Job; zero while it is open or was withdrawn
+	Late     bool             // joined when its ring had passed
+	Verified time.Time        // when the release was done here; the soak counts from it
 }
 
 // Deployment is one release's way through the rings of one policy, for one tenant.
@@ -86,6 +87,7 @@ type Deployment struct {
 	Since     time.Time
 	Seq       int64 // of its last transition, over its rings and jobs too
 	Failures  policy.Allowance
+	InFlight  policy.Percent
 	Rings     []Ring
 	Members   []Member // in order of device; not filled in lists
 	CreatedAt time.Time
@@ -119,6 +121,9 @@ type Transition struct {
 type Blocker struct {
 	Reason reason.Reason
 	Until  time.Time // when it ends by itself; zero: not by itself
+	// Moment says that it only delays the start of a job that may be submitted
+	// and leased all the same. All others keep the release out of every job.
+	Moment bool
 }
 
 // Planned is one opening of a window to come, for the 30-day plan.

@@ -1,0 +1,176 @@
+package deployment
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/steward-rmm/steward/server/fault"
+	"github.com/steward-rmm/steward/server/ident"
+	"github.com/steward-rmm/steward/server/policy"
+	"github.com/steward-rmm/steward/server/window"
+)
+
+// maxDays is how far ahead windows are listed.
+const maxDays = 90
+
+// Plan lists a tenant's windows of the next days, 1 to 90, in order of their
+// opening, with the devices that they are for and how long the busiest of them
+// is expected to work. Approvals that are only waited for count once they are
+// due, and what an earlier window of the same policy can do is not expected again.
+func (s *Service) Plan(ctx context.Context, now time.Time, tenant ident.TenantID, days int) ([]Planned, error) {
+	if days < 1 || days > maxDays {
+		return nil, fault.Invalidf("days", "%d is out of range: 1 to %d", days, maxDays)
+	}
+	w, err := s.load(ctx, now, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return Forecast(now, w, days), nil
+}
+
+// window to come, with what is known of its devices by number.
+type coming struct {
+	Planned
+	devices []int32
+	longest time.Duration // of one release
+}
+
+// Forecast is the pure part of Service.Plan.
+func Forecast(now time.Time, w *World, days int) []Planned {
+	v := newView(now, w)
+	until := now.Add(time.Duration(days) * 24 * time.Hour)
+	type place struct {
+		policy string
+		site   ident.SiteID
+		opens  int64
+	}
+	all := map[place]*coming{}
+	occurrences := map[[3]any][]window.Occurrence{}
+	for i := range w.Devices {
+		d := &w.Devices[i]
+		if !d.MayWork() {
+			continue
+		}
+		for n := range w.Policies[d.Site] {
+			eff := &w.Policies[d.Site][n]
+			if !eff.Patch.Targets.Covers(d.Device) {
+				continue
+			}
+			k := [3]any{eff, d.Zone, d.SiteZone}
+			occs, ok := occurrences[k]
+			if !ok {
+				occs = window.Between(eff.Windows.Bind(d.Zone, d.SiteZone), nil, now, until)
+				occurrences[k] = occs
+			}
+			before := time.Time{}
+			for _, o := range occs {
+				at := place{eff.Name, d.Site, o.Opens.Unix()}
+				c := all[at]
+				if c == nil {
+					c = &coming{Planned: Planned{Policy: eff.Name, Site: d.Site, Opens: o.Opens, Closes: o.Closes}}
+					all[at] = c
+				}
+				c.Devices = append(c.Devices, d.ID)
+				c.devices = append(c.devices, int32(i))
+				v.expect(c, int32(i), eff, before)
+				before = o.Opens
+			}
+		}
+	}
+	list := make([]*coming, 0, len(all))
+	for _, c := range all {
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b *coming) int {
+		return cmp.Or(a.Opens.Compare(b.Opens), strings.Compare(a.Policy, b.Policy), strings.Compare(string(a.Site), string(b.Site)))
+	})
+	v.conflicts(list)
+	out := make([]Planned, len(list))
+	for i, c := range list {
+		out[i] = c.Planned
+	}
+	return out
+}
+
+// expect adds what a device will do in a window: its updates that are approved
+// by then, and were not by the opening of the one before.
+func (v *view) expect(c *coming, dev int32, eff *policy.Effective, before time.Time) {
+	var sum time.Duration
+	for n := v.ix.first[dev]; n < v.ix.first[dev+1]; n++ {
+		p := &v.ix.pairs[n]
+		if p.eff < 0 || v.ix.effs[p.eff] != eff || p.tie || v.w.Updates[n].Held || v.w.Updates[n].Phased {
+			continue
+		}
+		dec := v.decide(p)
+		due := v.now
+		if dec.action == policy.Wait {
+			due = dec.until
+		} else if dec.action != policy.Approve {
+			continue
+		}
+		if due.After(c.Opens) && due.After(v.now) || !before.IsZero() && !due.After(before) || !before.IsZero() && dec.action == policy.Approve {
+			continue
+		}
+		need := v.w.expected(v.ix.rels[p.rel])
+		sum += need
+		c.longest = max(c.longest, need)
+	}
+	c.ExpectedMinutes = max(c.ExpectedMinutes, int((sum+time.Minute-1)/time.Minute))
+}
+
+// conflicts writes what will not go well: a window too short for a step, two
+// policies that have a device at the same time, and ties.
+func (v *view) conflicts(list []*coming) {
+	for i, c := range list {
+		length := c.Closes.Sub(c.Opens)
+		if c.longest > length {
+			c.Conflicts = append(c.Conflicts, fmt.Sprintf("a step needs about %d min, the window has %d", int(c.longest/time.Minute), int(length/time.Minute)))
+		}
+		for _, o := range list[i+1:] {
+			if !o.Opens.Before(c.Closes) {
+				break
+			}
+			if o.Site != c.Site || o.Policy == c.Policy {
+				continue
+			}
+			if n := shared(c.devices, o.devices); n > 0 {
+				text := func(other string) string { return fmt.Sprintf("%d devices are also in a window of %s", n, other) }
+				c.Conflicts = append(c.Conflicts, text(o.Policy))
+				o.Conflicts = append(o.Conflicts, text(c.Policy))
+			}
+		}
+	}
+	for _, c := range list {
+		tied := map[string]bool{}
+		for _, dev := range c.devices {
+			for n := v.ix.first[dev]; n < v.ix.first[dev+1]; n++ {
+				if ties := v.ix.ties[n]; slices.Contains(ties, c.Policy) {
+					tied[strings.Join(ties, ", ")+" claim "+v.w.Updates[n].Source+" equally: nothing is scheduled"] = true
+				}
+			}
+		}
+		for text := range tied {
+			c.Conflicts = append(c.Conflicts, text)
+		}
+		slices.Sort(c.Conflicts)
+	}
+}
+
+// shared counts what two ascending lists have in common.
+func shared(a, b []int32) (n int) {
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		switch {
+		case a[i] < b[j]:
+			i++
+		case a[i] > b[j]:
+			j++
+		default:
+			n, i, j = n+1, i+1, j+1
+		}
+	}
+	return n
+}
