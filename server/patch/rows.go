@@ -123,7 +123,7 @@ func (s *Service) put(ctx context.Context, now time.Time, current, changed []Upd
 	for _, row := range current {
 		before[key{row.Device, row.Release}] = row
 	}
-	woken := map[ident.DeviceID]bool{}
+	woken, tenants := map[ident.DeviceID]bool{}, map[ident.TenantID]bool{}
 	for _, next := range changed {
 		was := before[key{next.Device, next.Release}]
 		var moved *Transition
@@ -133,9 +133,14 @@ func (s *Service) put(ctx context.Context, now time.Time, current, changed []Upd
 		if err := s.o.Store.Put(ctx, next, moved); err != nil {
 			return err
 		}
-		woken[next.Device] = true
+		woken[next.Device], tenants[next.Tenant] = true, true
 	}
 	s.o.After(ctx, func() {
+		for tenant := range tenants {
+			if s.o.Changed != nil {
+				s.o.Changed(tenant)
+			}
+		}
 		for device := range woken {
 			s.o.Wake.Wake(DeviceTopic(device))
 		}

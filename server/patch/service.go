@@ -62,6 +62,8 @@ type Options struct {
 	Tx       func(ctx context.Context, f func(ctx context.Context) error) error
 	After    func(ctx context.Context, f func())
 	Wake     *wake.Hub
+	// Changed is told of a tenant whose updates moved, after the commit; nil: nobody is.
+	Changed func(tenant ident.TenantID)
 }
 
 // Service keeps what is true of each update on each device.
