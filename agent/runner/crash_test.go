@@ -112,7 +112,7 @@ func diskSource(dir string, hook func(string)) *scripted {
 func runChild(t *testing.T, dir string, crash int) (out string, ended bool) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childDir+"="+dir, childCrash+"="+strconv.Itoa(crash))
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childCrash+"="+strconv.Itoa(crash), "GORACE=atexit_sleep_ms=0")
 	raw, err := cmd.CombinedOutput()
 	if bytes.Contains(raw, []byte("error")) || bytes.Contains(raw, []byte("panic")) {
 		t.Fatalf("crash %d: %s", crash, raw)

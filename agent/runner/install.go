@@ -153,24 +153,29 @@ func (r *Runner) install(ctx context.Context, d due, rel wire.JobRelease, src So
 	if refusal != "" {
 		return out, refusal, detail
 	}
-	told := source.Phase("")
-	progress := func(p source.Phase) {
-		if p != told {
-			told = p
-			r.say(spool.JobEvent{Key: d.Key, Step: spool.StepProgress, Source: rel.Source, Package: rel.Package, Phase: string(p)})
-		}
+	told := source.PhaseDownloading
+	step := func(p source.Phase) spool.JobEvent {
+		return spool.JobEvent{Key: d.Key, Step: spool.StepProgress, Source: rel.Source, Package: rel.Package, Phase: string(p)}
 	}
-	// Journaled before anything is touched, so that a crash knows where it was.
-	progress(source.PhaseDownloading)
+	// Journaled before anything is touched, so that a crash knows where it was:
+	// what cannot be journaled is not begun.
+	if err := r.o.Journal.Tell(r.o.Now(), step(told)); err != nil {
+		return source.Outcome{State: source.StateFailed, Code: source.CodeDiskFull, ExitCode: -1, Message: "not begun: " + err.Error()}, "", ""
+	}
 	r.o.Hook("install.before")
 	log := stepLog{budget: budget, emit: func(part uint32, text string) {
 		r.say(spool.JobEvent{Key: d.Key, Step: spool.StepLog, Source: rel.Source, Package: rel.Package, Part: part, Text: text})
 	}}
-	step, stop := context.WithTimeout(ctx, wire.StepTimeout)
+	limited, stop := context.WithTimeout(ctx, wire.StepTimeout)
 	defer stop()
-	out = src.Install(step, request, source.UI{
-		Progress: func(p source.Progress) { progress(p.Phase) },
-		Log:      log.line,
+	out = src.Install(limited, request, source.UI{
+		Progress: func(p source.Progress) {
+			if p.Phase != told {
+				told = p.Phase
+				r.say(step(told))
+			}
+		},
+		Log: log.line,
 	})
 	log.end()
 	r.o.Hook("install.after")

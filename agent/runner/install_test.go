@@ -146,7 +146,7 @@ func TestABusySourceIsTriedAgainAndThenDeferred(t *testing.T) {
 func TestNothingNewStartsThatDoesNotFit(t *testing.T) {
 	inRig(t, func(t *testing.T, g *rig) {
 		slow := func(ctx context.Context, s *scripted, r source.Request, ui source.UI) source.Outcome {
-			time.Sleep(50 * time.Minute)
+			lasts(50 * time.Minute)
 			return succeed(ctx, s, r, ui)
 		}
 		g.apt.install = slow

@@ -134,6 +134,8 @@ func (w *word) MayStart(ctx context.Context, id string, attempt uint32) (Answer,
 }
 
 func (w *word) MayScan(context.Context, string) (bool, time.Duration, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.mayScan == nil {
 		return true, 0, nil
 	}
@@ -229,6 +231,23 @@ func (g *rig) halt() {
 		g.t.Fatalf("the loop ended with %v", err)
 	}
 	g.stop = nil
+}
+
+// lasts is time that something takes, in the bubble's clock.
+func lasts(d time.Duration) { time.Sleep(d) }
+
+// seen counts scans and refreshes so far.
+func (s *scripted) seen() (scans, refreshes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.scans), s.refreshes
+}
+
+// change sets something of the source while the loop runs.
+func (s *scripted) change(set func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set()
 }
 
 // pass lets time go by.

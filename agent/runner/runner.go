@@ -135,7 +135,7 @@ func (r *Runner) runOnce(ctx context.Context, cause string) time.Duration {
 	}
 	next, err := r.work(ctx)
 	if err != nil {
-		r.o.Log.Error("a job stopped in the middle", "error", err)
+		r.o.Log.Error("jobs cannot go on", "error", err)
 		return recoverAgain
 	}
 	return max(time.Second, min(next, r.scanAt.Sub(r.o.Now()), pollEvery))

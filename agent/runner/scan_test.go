@@ -15,8 +15,8 @@ func TestScansAtStartOnDemandAndEveryEightHours(t *testing.T) {
 	inRig(t, func(t *testing.T, g *rig) {
 		began := time.Now()
 		g.run()
-		if len(g.apt.scans) != 1 || g.apt.refreshes != 1 {
-			t.Fatalf("at the start: %d scans, %d refreshes", len(g.apt.scans), g.apt.refreshes)
+		if scans, refreshes := g.apt.seen(); scans != 1 || refreshes != 1 {
+			t.Fatalf("at the start: %d scans, %d refreshes", scans, refreshes)
 		}
 		if got := g.section(wire.SectionUpdates)["apt:openssl"][wire.FactAvailable]; got != "1.1" {
 			t.Fatalf("available %q", got)
@@ -24,11 +24,11 @@ func TestScansAtStartOnDemandAndEveryEightHours(t *testing.T) {
 		g.pass(time.Hour)
 		g.r.ScanSoon("asked for")
 		synctest.Wait()
-		if len(g.apt.scans) != 2 {
-			t.Fatalf("on demand: %d scans", len(g.apt.scans))
+		if n, _ := g.apt.seen(); n != 2 {
+			t.Fatalf("on demand: %d scans", n)
 		}
 		g.pass(80 * time.Hour)
-		if n := len(g.apt.scans); n != 12 {
+		if n, _ := g.apt.seen(); n != 12 {
 			t.Fatalf("%d scans in %s", n, time.Since(began))
 		}
 	})
@@ -41,7 +41,7 @@ func TestTheServerPacesScansWithinBounds(t *testing.T) {
 		}
 		g.run()
 		g.pass(10*time.Hour + time.Minute)
-		if n := len(g.apt.scans); n != 11 {
+		if n, _ := g.apt.seen(); n != 11 {
 			t.Fatalf("%d scans in 10 hours, want one an hour", n)
 		}
 	})
@@ -57,17 +57,19 @@ func TestARefusedScanTouchesNoNetworkAndComesAgain(t *testing.T) {
 			return true, 0, nil
 		}
 		g.run()
-		if len(g.apt.scans) != 1 || g.apt.refreshes != 0 {
-			t.Fatalf("%d scans, %d refreshes", len(g.apt.scans), g.apt.refreshes)
+		if scans, refreshes := g.apt.seen(); scans != 1 || refreshes != 0 {
+			t.Fatalf("%d scans, %d refreshes", scans, refreshes)
 		}
 		g.pass(30 * time.Minute)
-		if g.apt.refreshes != 1 {
-			t.Fatalf("%d refreshes later", g.apt.refreshes)
+		if _, n := g.apt.seen(); n != 1 {
+			t.Fatalf("%d refreshes later", n)
 		}
+		g.word.mu.Lock()
 		g.word.mayScan = func() (bool, time.Duration, error) { return false, 0, errOffline }
+		g.word.mu.Unlock()
 		g.r.ScanSoon("offline")
 		synctest.Wait()
-		if g.apt.refreshes != 2 {
+		if _, n := g.apt.seen(); n != 2 {
 			t.Fatal("without contact an agent keeps its own pace")
 		}
 	})
@@ -78,7 +80,7 @@ func TestAScanJobScansAndEnds(t *testing.T) {
 		g.run()
 		j := g.job()
 		j.Kind = wire.JobScan
-		g.apt.offer("curl", "1.0", "1.1")
+		g.apt.change(func() { g.apt.offer("curl", "1.0", "1.1") })
 		g.give(g.lease(j))
 		g.pass(time.Minute)
 		g.want("started", "finished")
@@ -99,7 +101,7 @@ func TestAFailingSourceTakesNothingAway(t *testing.T) {
 	inRig(t, func(t *testing.T, g *rig) {
 		g.run()
 		before := g.section(wire.SectionUpdates)
-		g.apt.scanErr = &source.Error{Code: source.CodeGarbage, Message: "unreadable"}
+		g.apt.change(func() { g.apt.scanErr = &source.Error{Code: source.CodeGarbage, Message: "unreadable"} })
 		g.pass(9 * time.Hour)
 		check := func() {
 			t.Helper()
@@ -115,9 +117,7 @@ func TestAFailingSourceTakesNothingAway(t *testing.T) {
 		g.halt()
 		g.run() // an agent that starts with a failing source
 		check()
-		g.apt.mu.Lock()
-		g.apt.scanErr = nil
-		g.apt.mu.Unlock()
+		g.apt.change(func() { g.apt.scanErr = nil })
 		g.pass(9 * time.Hour)
 		if f := g.section(wire.SectionSources)["apt"]; f[FactState] != SourceReady || f[FactLastScan] == "" {
 			t.Fatalf("source %v", f)

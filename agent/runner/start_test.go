@@ -16,7 +16,7 @@ var verified = []string{
 func TestAJobIsVerifiedByAScanAfterwards(t *testing.T) {
 	inRig(t, func(t *testing.T, g *rig) {
 		g.run()
-		scans := len(g.apt.scans)
+		scans, _ := g.apt.seen()
 		l := g.lease(g.job("openssl"))
 		g.give(l)
 		g.pass(5 * time.Minute)
@@ -185,7 +185,7 @@ func TestNoAnswerIn30SecondsIsNoStart(t *testing.T) {
 func TestAnAnswerAfterTheLatestStartIsNoStart(t *testing.T) {
 	inRig(t, func(t *testing.T, g *rig) {
 		g.word.answer = func(context.Context, string) (Answer, error) {
-			time.Sleep(20 * time.Second)
+			lasts(20 * time.Second)
 			return Answer{Verdict: VerdictStart}, nil
 		}
 		j := g.job("openssl")

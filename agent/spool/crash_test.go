@@ -99,7 +99,7 @@ func TestNothingIsLostOrToldTwiceWhenKilledAtAnyPoint(t *testing.T) {
 	for crash := 1; ; crash++ {
 		dir := t.TempDir()
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childDir+"="+dir, childCrash+"="+strconv.Itoa(crash))
+		cmd.Env = append(os.Environ(), childDir+"="+dir, childCrash+"="+strconv.Itoa(crash), "GORACE=atexit_sleep_ms=0")
 		out, err := cmd.CombinedOutput()
 		if bytes.Contains(out, []byte("error")) {
 			t.Fatalf("crash %d: %s", crash, out)

@@ -11,6 +11,5 @@
 //
 // Open keeps the journal in the file journal.db (bbolt); NewMemory keeps it in
 // memory, for the simulated fleet. Both are one code over two small stores and
-// pass the same suite, spool/spooltest. Values are JSON; docs/formats/journal.md
-// has the page.
+// pass the same suite, spool/spooltest. Values are JSON.
 package spool
