@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/steward-rmm/steward/server/audit"
+	"github.com/steward-rmm/steward/server/deployment/rollout"
 	"github.com/steward-rmm/steward/server/fault"
 	"github.com/steward-rmm/steward/server/ident"
 	"github.com/steward-rmm/steward/server/job"
@@ -55,9 +56,9 @@ func (s *Service) create(ctx context.Context, now time.Time, d Deployment) error
 	}
 	d.ID = ident.DeploymentID(ident.New(now))
 	members := slices.Clone(d.Members)
-	sortMembers(members)
+	rollout.SortMembers(members)
 	if err := s.o.Store.Put(ctx, d); err != nil {
-		return fmt.Errorf("insert deployment of %s: %w", d.name(), err)
+		return fmt.Errorf("insert deployment of %s: %w", d.Title(), err)
 	}
 	if err := s.o.Store.PutMembers(ctx, d.Tenant, d.ID, members); err != nil {
 		return fmt.Errorf("insert members of deployment %s: %w", d.ID, err)
@@ -71,7 +72,7 @@ func (s *Service) update(ctx context.Context, now time.Time, tenant ident.Tenant
 	if err != nil {
 		return fmt.Errorf("load deployment %s: %w", up.Deployment, err)
 	}
-	if !found || d.State != up.From || !slices.Equal(ringStates(d.Rings), up.RingsFrom) {
+	if !found || d.State != up.From || !slices.Equal(rollout.RingStates(d.Rings), up.RingsFrom) {
 		return errMoved
 	}
 	if err := s.write(ctx, now, d, up); err != nil {
@@ -79,7 +80,7 @@ func (s *Service) update(ctx context.Context, now time.Time, tenant ident.Tenant
 	}
 	if up.To == Halted && up.From != Halted {
 		return s.o.Audit.Record(ctx, audit.Entry{Tenant: tenant, At: now, Actor: ident.Steward("deployment"), Action: "deployment.halted",
-			Object: audit.Object{Kind: "deployment", ID: string(d.ID), Name: d.name()}, Reason: up.Reason.Text(time.UTC), Detail: map[string]string{"policy": d.Policy}})
+			Object: audit.Object{Kind: "deployment", ID: string(d.ID), Name: d.Title()}, Reason: up.Reason.Text(time.UTC), Detail: map[string]string{"policy": d.Policy}})
 	}
 	return nil
 }
@@ -165,7 +166,7 @@ func (s *Service) submit(ctx context.Context, now time.Time, spec job.Spec) erro
 	}
 	var releases []patch.Release
 	for _, r := range spec.Releases {
-		if carries(&j, r.Deployment) == nil {
+		if !j.Has(r.Deployment) {
 			return errMoved // an older job of this run is not over yet
 		}
 		releases = append(releases, patch.Release{Source: r.Source, Package: r.Package, Version: r.Version})

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/steward-rmm/steward/server/deployment/rollout"
 	"github.com/steward-rmm/steward/server/fleet"
 	"github.com/steward-rmm/steward/server/ident"
 	"github.com/steward-rmm/steward/server/inventory"
@@ -42,7 +43,7 @@ type learned struct {
 
 type presence struct {
 	at        time.Time
-	irregular map[Seat]bool
+	irregular map[rollout.Seat]bool
 }
 
 // learnAgain is how long a learned duration or a share of presence is used.
@@ -217,4 +218,3 @@ func (s *Service) releases(ctx context.Context, now time.Time, w *World) error {
 
 // maxKnown bounds the releases kept in memory; beyond it they are read again.
 const maxKnown = 50_000
-

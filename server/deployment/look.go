@@ -102,5 +102,7 @@ func (s *Service) blast(ctx context.Context, now time.Time, w *World) error {
 }
 
 func among(list []job.Release, r patch.Release) bool {
-	return slices.ContainsFunc(list, func(j job.Release) bool { return j.Source == r.Source && j.Package == r.Package && j.Version == r.Version })
+	return slices.ContainsFunc(list, func(j job.Release) bool {
+		return j.Source == r.Source && j.Package == r.Package && j.Version == r.Version
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/steward-rmm/steward/server/audit"
+	"github.com/steward-rmm/steward/server/deployment/rollout"
 	"github.com/steward-rmm/steward/server/fault"
 	"github.com/steward-rmm/steward/server/fleet"
 	"github.com/steward-rmm/steward/server/ident"
@@ -235,7 +236,7 @@ func (s *Service) Tick(ctx context.Context, now time.Time, tenant ident.TenantID
 			return err
 		}
 		size = len(w.Updates)
-		if r = Plan(now, w); r.Empty() {
+		if r = rollout.Plan(now, w); r.Empty() {
 			break
 		}
 		if err := s.apply(ctx, now, w, r); err != nil {

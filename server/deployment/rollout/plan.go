@@ -1,4 +1,4 @@
-package deployment
+package rollout
 
 import (
 	"slices"
@@ -72,7 +72,7 @@ func Plan(now time.Time, w *World) Result {
 		if more := joined[int32(dep)]; len(more) > 0 {
 			if up == nil {
 				d := &w.Deployments[dep]
-				up = &Update{Deployment: d.ID, Release: d.Release, From: d.State, RingsFrom: ringStates(d.Rings), To: d.State, Reason: d.Reason, Rings: d.Rings}
+				up = &Update{Deployment: d.ID, Release: d.Release, From: d.State, RingsFrom: RingStates(d.Rings), To: d.State, Reason: d.Reason, Rings: d.Rings}
 			}
 			up.Members = append(up.Members, more...)
 		}
@@ -141,7 +141,7 @@ func (v *view) create(k key) Deployment {
 	return d
 }
 
-// sortMembers keeps members in order of device.
-func sortMembers(members []Member) {
+// SortMembers keeps members in order of device.
+func SortMembers(members []Member) {
 	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(string(a.Device), string(b.Device)) })
 }

@@ -1,4 +1,4 @@
-package deployment
+package rollout
 
 import (
 	"slices"
@@ -26,7 +26,7 @@ type tally struct {
 // rings, then itself. nil when nothing changed.
 func (v *view) walk(dep int32) *Update {
 	d, dv := &v.w.Deployments[dep], v.dep(dep)
-	up := &Update{Deployment: d.ID, Release: d.Release, From: d.State, RingsFrom: ringStates(d.Rings)}
+	up := &Update{Deployment: d.ID, Release: d.Release, From: d.State, RingsFrom: RingStates(d.Rings)}
 	members := d.Members
 	tallies := make([]tally, len(d.Rings))
 	for i := range members {
@@ -73,7 +73,8 @@ func late(dv *depView, d *Deployment, changed []Member) (moved bool) {
 	return moved
 }
 
-func ringStates(rings []Ring) []RingState {
+// RingStates are the states of rings, in order.
+func RingStates(rings []Ring) []RingState {
 	out := make([]RingState, len(rings))
 	for i := range rings {
 		out[i] = rings[i].State

@@ -1,4 +1,4 @@
-package deployment
+package rollout
 
 import (
 	"time"
@@ -13,11 +13,11 @@ import (
 type standing int
 
 const (
-	waits   standing = iota
-	runs             // a job has started, or its re-scan is awaited
-	done             // verified, or installed where the restart is not ours to make
+	waits standing = iota
+	runs           // a job has started, or its re-scan is awaited
+	done           // verified, or installed where the restart is not ours to make
 	failed
-	excused          // needs it no more, or cannot have it: not counted at all
+	excused // needs it no more, or cannot have it: not counted at all
 )
 
 // settle brings a member up to what its job and its update say now, and tells

@@ -1,4 +1,4 @@
-package deployment
+package rollout
 
 import (
 	"strings"
@@ -204,7 +204,9 @@ func (a *answer) askWindow(p *pair, ahead time.Duration) bool {
 			until = time.Time{} // no window is long enough
 		}
 		minutes := reason.Count(int((expected + time.Minute - 1) / time.Minute))
-		return a.hit(func() Blocker { return Blocker{Reason: reason.New(reason.DoesNotFit, "minutes", minutes), Until: until} })
+		return a.hit(func() Blocker {
+			return Blocker{Reason: reason.New(reason.DoesNotFit, "minutes", minutes), Until: until}
+		})
 	}
 	return false
 }

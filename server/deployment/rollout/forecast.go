@@ -1,36 +1,16 @@
-package deployment
+package rollout
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/steward-rmm/steward/server/fault"
 	"github.com/steward-rmm/steward/server/ident"
 	"github.com/steward-rmm/steward/server/policy"
 	"github.com/steward-rmm/steward/server/window"
 )
-
-// maxDays is how far ahead windows are listed.
-const maxDays = 90
-
-// Plan lists a tenant's windows of the next days, 1 to 90, in order of their
-// opening, with the devices that they are for and how long the busiest of them
-// is expected to work. Approvals that are only waited for count once they are
-// due, and what an earlier window of the same policy can do is not expected again.
-func (s *Service) Plan(ctx context.Context, now time.Time, tenant ident.TenantID, days int) ([]Planned, error) {
-	if days < 1 || days > maxDays {
-		return nil, fault.Invalidf("days", "%d is out of range: 1 to %d", days, maxDays)
-	}
-	w, err := s.load(ctx, now, tenant)
-	if err != nil {
-		return nil, err
-	}
-	return Forecast(now, w, days), nil
-}
 
 // window to come, with what is known of its devices by number.
 type coming struct {
@@ -39,7 +19,10 @@ type coming struct {
 	longest time.Duration // of one release
 }
 
-// Forecast is the pure part of Service.Plan.
+// Forecast lists the windows of the next days in order of their opening, with
+// the devices that they are for and how long the busiest of them is expected
+// to work. Approvals that are waited for count once they are due, and what an
+// earlier window of the same policy can do is not expected again.
 func Forecast(now time.Time, w *World, days int) []Planned {
 	v := newView(now, w)
 	until := now.Add(time.Duration(days) * 24 * time.Hour)

@@ -1,10 +1,8 @@
-package deployment
+package rollout
 
 import (
-	"context"
 	"time"
 
-	"github.com/steward-rmm/steward/server/ident"
 	"github.com/steward-rmm/steward/server/patch"
 	"github.com/steward-rmm/steward/server/policy"
 	"github.com/steward-rmm/steward/server/reason"
@@ -27,17 +25,9 @@ type Check struct {
 	Reason reason.Reason
 }
 
-// Why explains each open update of a device: "why is it not installed?" has
-// one ordered answer, from the code that decides.
-func (s *Service) Why(ctx context.Context, now time.Time, tenant ident.TenantID, device ident.DeviceID) ([]Explained, error) {
-	w, err := s.look(ctx, now, tenant, device, nil)
-	if err != nil {
-		return nil, err
-	}
-	return explain(now, w), nil
-}
-
-func explain(now time.Time, w *World) []Explained {
+// Explain explains each open update of the World: "why is it not installed?"
+// has one ordered answer, from the code that decides.
+func Explain(now time.Time, w *World) []Explained {
 	v := newView(now, w)
 	out := make([]Explained, 0, len(w.Updates))
 	for n := range v.ix.pairs {

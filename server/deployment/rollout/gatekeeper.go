@@ -1,11 +1,8 @@
-package deployment
+package rollout
 
 import (
-	"context"
 	"time"
 
-	"github.com/steward-rmm/steward/server/fault"
-	"github.com/steward-rmm/steward/server/fleet"
 	"github.com/steward-rmm/steward/server/job"
 	"github.com/steward-rmm/steward/server/patch"
 	"github.com/steward-rmm/steward/server/reason"
@@ -17,32 +14,10 @@ const (
 	retryMost = 10 * time.Minute
 )
 
-var _ job.Gatekeeper = (*Service)(nil)
-
 // MayLease reports why a job may not be leased now, or a zero reason. What only
 // counts at the start is not asked, except for a lease that may start without
 // contact: it takes its place in flight and under the hourly limits from now.
-// It is called inside the granting transaction.
-func (s *Service) MayLease(ctx context.Context, now time.Time, j job.Job) (reason.Reason, error) {
-	if j.Kind == job.Scan {
-		return reason.Reason{}, nil
-	}
-	w, err := s.look(ctx, now, j.Tenant, j.Device, j.Releases)
-	if err != nil {
-		return notThere(err)
-	}
-	return mayLease(now, w, &j), nil
-}
-
-// notThere turns a device or tenant that is gone into a reason.
-func notThere(err error) (reason.Reason, error) {
-	if fault.Is(err, fault.NotFound) {
-		return reason.New(reason.DeviceState, "state", string(fleet.Retired)), nil
-	}
-	return reason.Reason{}, err
-}
-
-func mayLease(now time.Time, w *World, j *job.Job) reason.Reason {
+func MayLease(now time.Time, w *World, j *job.Job) reason.Reason {
 	v := newView(now, w)
 	fits := false
 	for _, r := range j.Releases {
@@ -83,20 +58,7 @@ func onlyDoesNotFit(list []Blocker) bool {
 // MayStart answers a device that asks for the start of a job: yes exactly when
 // Blockers is empty for one of its releases and names at most DoesNotFit for
 // the others; never, when nothing of it will start in this window; else wait.
-// It is called inside the granting transaction.
-func (s *Service) MayStart(ctx context.Context, now time.Time, j job.Job) (job.Answer, error) {
-	if j.Kind == job.Scan {
-		return job.Answer{Verdict: job.Start}, nil
-	}
-	w, err := s.look(ctx, now, j.Tenant, j.Device, j.Releases)
-	if err != nil {
-		why, err := notThere(err)
-		return job.Answer{Verdict: job.Withdrawn, Reason: why}, err
-	}
-	return mayStart(now, w, &j), nil
-}
-
-func mayStart(now time.Time, w *World, j *job.Job) job.Answer {
+func MayStart(now time.Time, w *World, j *job.Job) job.Answer {
 	v := newView(now, w)
 	if now.After(j.StartBy) || !now.Before(j.Deadline) {
 		return job.Answer{Verdict: job.Withdrawn, Reason: reason.New(reason.JobExpired, "until", reason.Time(j.StartBy))}

@@ -1,4 +1,4 @@
-package deployment
+package rollout
 
 import (
 	"slices"
@@ -176,4 +176,3 @@ func (v *view) dep(n int32) *depView {
 	v.deps[n] = dv
 	return dv
 }
-
