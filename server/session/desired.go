@@ -71,6 +71,7 @@ func (l *Live) Desired(ctx context.Context, now time.Time) (d Desired, changed b
 			if d.Leases, d.Cancels, err = l.s.o.Jobs.Desired(ctx, now, l.ref.Tenant, l.ref.Device); err != nil {
 				return err
 			}
+			d.Leases = fit(d.Leases)
 		}
 		r, found, err := l.s.o.Store.Record(ctx, l.ref.Tenant, l.ref.Device)
 		if err != nil || !found {
@@ -90,6 +91,19 @@ func (l *Live) Desired(ctx context.Context, now time.Time) (d Desired, changed b
 		return Desired{}, false, fmt.Errorf("desired state of device %s: %w", l.ref.Device, err)
 	}
 	return d, changed, nil
+}
+
+// fit keeps the first leases that go into one message; the others wait until
+// these are done.
+func fit(leases []job.Lease) []job.Lease {
+	size := 0
+	for i, l := range leases {
+		size += len(l.Encoded) + len(l.Signature) + 128
+		if i == wire.MaxLeases || size > wire.MaxMessage*3/4 {
+			return leases[:i]
+		}
+	}
+	return leases
 }
 
 // Unsent notes that what Desired gave did not reach the connection.

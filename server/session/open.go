@@ -309,7 +309,7 @@ func facts(m Machine, version string) fleet.Facts {
 	return f
 }
 
-func (s *Service) newLive(now time.Time, d fleet.Device, key [32]byte, h Hello, rec Record, want []wire.Section) *Live {
+func (s *Service) newLive(now time.Time, d fleet.Device, key [32]byte, h Hello, rec Record, asked []wire.Section) *Live {
 	l := &Live{
 		s: s, ref: fleet.Ref{Tenant: d.Tenant, Device: d.ID}, key: key, journal: h.Journal, number: h.Number, through: rec.Through,
 		inventory: map[wire.Section]*bucket{}, wants: map[wire.Section]want{},
@@ -317,7 +317,7 @@ func (s *Service) newLive(now time.Time, d fleet.Device, key [32]byte, h Hello, 
 	if skew := now.Sub(h.Clock); !h.Clock.IsZero() && skew.Abs() > time.Second {
 		l.offset = skew
 	}
-	for _, section := range want {
+	for _, section := range asked {
 		l.wants[section] = wantAsked
 	}
 	l.stored = stored{told: rec.ReportsThrough, at: now}
