@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -73,3 +74,6 @@ func (t Trust) pins() [][32]byte {
 	}
 	return out
 }
+
+// Knows reports whether a root with the hash is one of those trusted.
+func (t Trust) Knows(pin [32]byte) bool { return slices.Contains(t.pins(), pin) }
