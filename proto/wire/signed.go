@@ -12,11 +12,11 @@ const (
 )
 
 // Encode returns the bundle as one message carries it: bytes, signer and
-// signature, each preceded by its length in four bytes, big-endian.
+// signature, each preceded by its length in two bytes, big-endian.
 func (s SignedBundle) Encode() []byte {
 	var out []byte
 	for _, part := range [][]byte{s.Bytes, s.Signer, s.Signature} {
-		out = append(binary.BigEndian.AppendUint32(out, uint32(len(part))), part...)
+		out = append(binary.BigEndian.AppendUint16(out, uint16(len(part))), part...)
 	}
 	return out
 }
@@ -27,12 +27,12 @@ func ParseSignedBundle(encoded []byte) (SignedBundle, error) {
 	var parts [3][]byte
 	rest := encoded
 	for i, limit := range [3]int{MaxBundleBytes, maxBundleSigner, maxBundleSignature} {
-		if len(rest) < 4 {
+		if len(rest) < 2 {
 			return SignedBundle{}, fmt.Errorf("signed bundle: %w: it is cut", ErrMalformed)
 		}
-		n := binary.BigEndian.Uint32(rest)
-		rest = rest[4:]
-		if n == 0 || n > uint32(limit) || uint64(n) > uint64(len(rest)) {
+		n := int(binary.BigEndian.Uint16(rest))
+		rest = rest[2:]
+		if n == 0 || n > limit || n > len(rest) {
 			return SignedBundle{}, fmt.Errorf("signed bundle: %w: part %d has a length of %d", ErrMalformed, i+1, n)
 		}
 		parts[i], rest = rest[:n:n], rest[n:]
