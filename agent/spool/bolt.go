@@ -24,18 +24,12 @@ type bolt struct {
 // openBolt opens or makes the file and looks at every value in it. An error
 // with ErrCorrupt in its chain means that the file should be set aside.
 func openBolt(path string, o Options) (b *bolt, err error) {
-	var db *bbolt.DB
-	err = guarded(func() (err error) {
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
-		return err
-	})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("journal %s: %w: stop it first", path, ErrInUse)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("journal %s: %w: %w", path, ErrCorrupt, err)
-	case err != nil:
-		return nil, fmt.Errorf("journal %s: open: %w", path, err)
+	if err := inspect(path); err != nil {
+		return nil, err
+	}
+	db, err := openDB(path, bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		return nil, err
 	}
 	db.AllocSize = growStep
 	b = &bolt{db: db, hook: o.Hook, reserve: filepath.Join(filepath.Dir(path), reserveName), size: o.ReserveBytes}
@@ -49,6 +43,36 @@ func openBolt(path string, o Options) (b *bolt, err error) {
 	o.Hook("open.buckets")
 	b.refill()
 	return b, nil
+}
+
+// inspect walks the pages of a file that is there, while no other process can
+// write it: reading alone keeps bbolt from following anything but the head.
+func inspect(path string) error {
+	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	db, err := openDB(path, bbolt.Options{Timeout: lockWait, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	return errors.Join(checkPages(path), db.Close())
+}
+
+// openDB opens the file and puts into words why it cannot.
+func openDB(path string, o bbolt.Options) (db *bbolt.DB, err error) {
+	err = guarded(func() (err error) {
+		db, err = bbolt.Open(path, 0o600, &o)
+		return err
+	})
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("journal %s: %w: stop it first", path, ErrInUse)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("journal %s: %w: %w", path, ErrCorrupt, err)
+	}
+	return nil, fmt.Errorf("journal %s: open: %w", path, err)
 }
 
 const (
