@@ -27,7 +27,7 @@ type Granted struct {
 	Tags                        []string
 	MayInstall                  bool
 	Chain                       [][]byte // DER, the leaf first
-	Bundle                      []byte   // as DecodeBundle reads it
+	Bundle                      []byte   // wire.SignedBundle, encoded
 }
 
 // ErrEnrolled: the device belongs to a server already.

@@ -159,7 +159,7 @@ func Open(v Vault) (*Identity, error) {
 		return nil, damaged(fileBundle, err)
 	}
 	// Its signature was checked when it came; the file is this machine's own.
-	signed, err := DecodeBundle(raw)
+	signed, err := wire.ParseSignedBundle(raw)
 	if err != nil {
 		return nil, damaged(fileBundle, err)
 	}
@@ -265,7 +265,7 @@ func openBundle(s wire.SignedBundle) (bundleView, error) {
 
 // readBundle checks a bundle that a server sent.
 func (id *Identity) readBundle(data []byte, have uint64) (bundleView, error) {
-	signed, err := DecodeBundle(data)
+	signed, err := wire.ParseSignedBundle(data)
 	if err != nil {
 		return bundleView{}, err
 	}
@@ -290,6 +290,13 @@ func (id *Identity) TakeBundle(data []byte) error {
 	}
 	fresh.take(id)
 	return nil
+}
+
+// BundleVersion returns the version of the bundle that the device holds.
+func (id *Identity) BundleVersion() uint64 {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return id.bundle.Version
 }
 
 // JobKey returns the tenant's public key of a version, for checking jobs.

@@ -1,7 +1,6 @@
 package identity_test
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -307,18 +306,6 @@ func TestADamagedFileIsSaid(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-}
-
-func FuzzDecodeBundle(f *testing.F) {
-	a := identitytest.New(start)
-	f.Add(a.Bundle("acme", 1))
-	f.Add([]byte{0, 1, 2})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := identity.DecodeBundle(data)
-		if err == nil && !bytes.Equal(identity.EncodeBundle(s), data) {
-			t.Fatal("another form is accepted")
-		}
-	})
 }
 
 func FuzzOpen(f *testing.F) {

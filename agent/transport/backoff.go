@@ -56,6 +56,11 @@ func (b *patience) next(took time.Duration, err error) time.Duration {
 			return slowWait + b.spread(slowWait)
 		}
 	}
+	if errors.Is(err, errRenumbered) {
+		// The server must have noticed the end of the session of the old
+		// journal, or it sees two machines with one key.
+		return slowWait + b.spread(slowWait)
+	}
 	if refusedKey(err) {
 		return max(wait, b.spread(slowWait))
 	}

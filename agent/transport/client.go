@@ -58,6 +58,7 @@ type Client struct {
 	problem   string    // why there is no session
 	refused   bool      // the renewed key was refused at the last attempt
 	renewAt   time.Time // no renewal is tried before
+	older     int       // attempts in a row that a session of a higher number refused
 }
 
 // ErrRetired: the server retired this device. Its identity is erased.
@@ -183,6 +184,9 @@ func (c *Client) attempt(ctx context.Context) error {
 		}
 	}
 	s, err := c.open(ctx, cancel, conn, used)
+	if err := c.countOlder(err); err != nil {
+		return err
+	}
 	if err != nil {
 		if used == id.Current() {
 			c.refused = false
@@ -198,6 +202,29 @@ func (c *Client) attempt(ctx context.Context) error {
 		}
 	}
 	return s.work(ctx)
+}
+
+// manyOlder is how many refusals by a higher session number in a row mean that
+// the machine was set back to an older image, whose counter is behind.
+const manyOlder = 5
+
+// countOlder gives the journal a new id when its session numbers are behind for
+// good. If it is a copy of a machine that is connected instead, the server sees
+// that by the new id.
+func (c *Client) countOlder(opened error) error {
+	var bye *Goodbye
+	if !errors.As(opened, &bye) || bye.Code != ByeSuperseded {
+		c.older = 0
+		return nil
+	}
+	if c.older++; c.older < manyOlder {
+		return nil
+	}
+	c.older = 0
+	if err := c.o.Journal.Renumber(); err != nil {
+		return err
+	}
+	return errRenumbered
 }
 
 // renewAgain is the time between tries to renew a certificate that is still

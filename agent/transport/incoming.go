@@ -23,6 +23,7 @@ func broken(format string, args ...any) error {
 // Limits of a server's message that proto/wire does not state.
 const (
 	maxCancels  = 4 * wire.MaxLeases
+	maxDrops    = 4 * wire.MaxLeases
 	maxSections = 64
 	maxReport   = time.Hour // the longest time between reports
 	maxInterval = 7 * 24 * time.Hour
@@ -84,8 +85,8 @@ func readWelcome(w *agentv1.Welcome) (welcome, error) {
 		return out, broken("an epoch of %d bytes", len(out.epoch))
 	case out.eventsThrough == math.MaxUint64:
 		return out, broken("all event numbers are taken")
-	case len(out.dropLeases) > wire.MaxLeases || tooLong(out.dropLeases):
-		return out, broken("%d leases to drop, at most %d", len(out.dropLeases), wire.MaxLeases)
+	case len(out.dropLeases) > maxDrops || tooLong(out.dropLeases):
+		return out, broken("%d leases to drop, at most %d", len(out.dropLeases), maxDrops)
 	case len(out.nextClone) == 0 || len(out.nextClone) > maxClone:
 		return out, broken("a clone secret of %d bytes", len(out.nextClone))
 	case len(out.bundle) > 2*wire.MaxBundleBytes:

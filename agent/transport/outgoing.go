@@ -12,7 +12,10 @@ import (
 	"github.com/steward-rmm/steward/proto/wire"
 )
 
-const maxClone = identity.MaxCloneSecret
+const (
+	maxClone       = identity.MaxCloneSecret
+	maxUnconfirmed = 4 * wire.MaxLeases // jobs that a Hello names; the rest comes with their events
+)
 
 // text makes a text one that protobuf takes: valid UTF-8.
 func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
@@ -163,7 +166,7 @@ func (c *Client) hello() (*agentv1.AgentMessage, error) {
 	h := &agentv1.Hello{
 		ProtocolMin: wire.MinProtocolVersion, ProtocolMax: wire.ProtocolVersion, DeviceId: facts.Device, Tenant: facts.Tenant,
 		ClockMs: c.o.Now().UnixMilli(), CloneSecret: c.o.Identity.CloneSecret(), AgentVersion: short(c.o.Version),
-		Machine: machineOut(c.o.Machine()), MayInstall: facts.MayInstall,
+		Machine: machineOut(c.o.Machine()), MayInstall: facts.MayInstall, BundleVersion: c.o.Identity.BundleVersion(),
 	}
 	var err error
 	if h.JournalId, err = j.ID(); err != nil {
@@ -188,7 +191,7 @@ func (c *Client) hello() (*agentv1.AgentMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range jobs {
+	for _, s := range jobs[:min(len(jobs), maxUnconfirmed)] {
 		h.Unconfirmed = append(h.Unconfirmed, &agentv1.JobState{JobId: s.JobID, Attempt: s.Attempt, State: string(s.State)})
 	}
 	if h.Leases, err = j.LeaseIDs(); err != nil {

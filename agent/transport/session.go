@@ -209,7 +209,14 @@ func (s *session) renumber() error {
 func (s *session) want(sections []wire.Section) error {
 	var missing []wire.Section
 	now := s.c.o.Now()
+	queued, err := s.queued(len(sections) > 0)
+	if err != nil {
+		return err
+	}
 	for _, section := range sections {
+		if queued[section] {
+			continue
+		}
 		if err := s.c.o.Journal.ForgetSection(section); err != nil {
 			return err
 		}
@@ -234,6 +241,30 @@ func (s *session) want(sections []wire.Section) error {
 	}
 	s.wake()
 	return nil
+}
+
+// queued returns the sections that are told in full by events which the server
+// has not acknowledged: it gets them anyway.
+func (s *session) queued(look bool) (map[wire.Section]bool, error) {
+	out := map[wire.Section]bool{}
+	if !look {
+		return out, nil
+	}
+	s.mu.Lock()
+	from := s.sent + 1
+	s.mu.Unlock()
+	for {
+		events, err := s.c.o.Journal.Events(from, eventBatch)
+		if err != nil || len(events) == 0 {
+			return out, err
+		}
+		for _, e := range events {
+			if e.Inventory != nil && e.Inventory.Full {
+				out[e.Inventory.Section] = true
+			}
+			from = e.Seq + 1
+		}
+	}
 }
 
 // wake tells the sender that there is something to send.

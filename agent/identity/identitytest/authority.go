@@ -107,9 +107,9 @@ func (a *Authority) Bundle(tenant string, version uint64, others ...*Authority) 
 func (a *Authority) Sign(b wire.Bundle) []byte {
 	encoded := must(b.Encode())
 	digest := wire.BundleDigest(encoded)
-	return identity.EncodeBundle(wire.SignedBundle{
+	return wire.SignedBundle{
 		Bytes: encoded, Signer: a.Root.RawSubjectPublicKeyInfo, Signature: must(ecdsa.SignASN1(rand.Reader, a.rootKey, digest[:])),
-	})
+	}.Encode()
 }
 
 // Server returns the certificate of the server's door, the root in its chain.
