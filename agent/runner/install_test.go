@@ -248,6 +248,80 @@ func TestAJournaledStartIsNeverRunAgain(t *testing.T) {
 	}
 }
 
+// interrupt stops the agent in the middle of installing openssl.
+func interrupt(g *rig) {
+	g.t.Helper()
+	g.apt.install = func(ctx context.Context, _ *scripted, _ source.Request, _ source.UI) source.Outcome {
+		<-ctx.Done()
+		return source.Outcome{State: source.StateFailed, Code: source.CodeCancelled}
+	}
+	g.run()
+	g.give(g.lease(g.job("openssl", "curl")))
+	g.pass(5 * time.Minute)
+	g.halt()
+}
+
+func TestARecoveryTakesNothingOfOtherSourcesAway(t *testing.T) {
+	inRig(t, func(t *testing.T, g *rig) {
+		brew := newScripted("homebrew")
+		g.o.Sources = append(g.o.Sources, brew)
+		interrupt(g)
+		before := g.section(wire.SectionSources)["homebrew"]
+		_, first, err := g.j.EventRange()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.run()
+		events, err := g.j.Events(first, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if e.Inventory == nil {
+				continue
+			}
+			for _, key := range e.Inventory.Remove {
+				t.Errorf("%s: %s is gone", e.Inventory.Section, key)
+			}
+			for _, it := range e.Inventory.Upsert {
+				if it.Key == "homebrew" && it.Facts[FactState] != before[FactState] {
+					t.Errorf("homebrew is %v, was %v", it.Facts, before)
+				}
+			}
+		}
+	})
+}
+
+func TestAnInterruptedJobWhoseKeyIsGoneEndsAsUnknown(t *testing.T) {
+	inRig(t, func(t *testing.T, g *rig) {
+		interrupt(g)
+		g.o.Keys = ring{wire.BundleKey{Version: 7}}
+		g.run()
+		g.wantResults("openssl unknown interrupted")
+		if got := steps(t, g.j); got[len(got)-1] != "finished repaired" {
+			t.Fatalf("told %q", got)
+		}
+	})
+}
+
+func TestWhatTheJournalCannotNoteIsNotBegun(t *testing.T) {
+	inRig(t, func(t *testing.T, g *rig) {
+		g.o.Hook = func(point string) {
+			if point == "start.journaled" {
+				if err := g.j.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		g.run()
+		g.give(g.lease(g.job("openssl")))
+		g.pass(10 * time.Minute)
+		if len(g.apt.installs) != 0 {
+			t.Fatalf("installed %v without a journal", g.apt.installs)
+		}
+	})
+}
+
 func TestAStepEndsAtItsTimeout(t *testing.T) {
 	inRig(t, func(t *testing.T, g *rig) {
 		var took time.Duration

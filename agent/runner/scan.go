@@ -99,12 +99,13 @@ func (r *Runner) tell(cause string) error {
 	for _, s := range r.o.Sources {
 		v := r.scans[s.Name()]
 		if v == nil {
-			v = &view{}
+			sources = append(sources, r.earlier(wire.SectionSources, s.Name())...)
+		} else {
+			sources = append(sources, SourceItem(s.Name(), v.here, v.why, v.code, v.at, v.scan))
 		}
-		sources = append(sources, SourceItem(s.Name(), v.here, v.why, v.code, v.at, v.scan))
-		if v.here && v.at.IsZero() {
-			// It never answered since the agent started: what it showed before
-			// still stands.
+		if v == nil || v.here && v.at.IsZero() {
+			// It was not asked since the agent started, or never answered: what
+			// it showed before still stands.
 			updates = append(updates, r.earlier(wire.SectionUpdates, s.Name())...)
 			software = append(software, r.earlier(wire.SectionSoftware, s.Name())...)
 			continue
@@ -139,7 +140,7 @@ func (r *Runner) earlier(section wire.Section, name string) (items []wire.Item) 
 		r.o.Log.Warn("the last picture cannot be read", "section", section, "error", err)
 	}
 	for _, it := range all {
-		if it.Facts[wire.FactSource] == name {
+		if it.Facts[wire.FactSource] == name || section == wire.SectionSources && it.Key == name {
 			items = append(items, it)
 		}
 	}
