@@ -201,3 +201,35 @@ func (p *PolicyPage) perSite(scope ident.Scope, tenant ident.TenantID, docs []po
 	slices.Sort(p.Ties)
 	return nil
 }
+
+// Documents lists the policy documents that the scope may see: of one tenant
+// with those of the MSP's level, or of all its tenants ("").
+func (s *Service) Documents(ctx context.Context, scope ident.Scope, tenant ident.TenantID) ([]policy.Document, error) {
+	ids := []ident.TenantID{tenant}
+	if tenant == "" {
+		all, err := s.o.Fleet.Tenants(ctx)
+		if err != nil {
+			return nil, err
+		}
+		ids = []ident.TenantID{ident.MSP}
+		for _, t := range all {
+			if scope.Has(t.ID) {
+				ids = append(ids, t.ID)
+			}
+		}
+	}
+	var out []policy.Document
+	for _, id := range ids {
+		docs, err := s.o.Policies.Documents(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range docs {
+			own := d.Tenant == id || tenant != ""
+			if own && (d.Site == "" || scope.HasSite(d.Tenant, d.Site)) {
+				out = append(out, d)
+			}
+		}
+	}
+	return out, nil
+}

@@ -102,7 +102,7 @@ func (s *Service) halted(ctx context.Context, scope ident.Scope, _ time.Time) ([
 	if s.o.Deployments == nil {
 		return nil, nil
 	}
-	list, err := s.o.Deployments.Halted(ctx, scope, maxNeeds)
+	list, _, err := s.o.Deployments.List(ctx, scope, deployment.Filter{State: deployment.Halted}, "", maxNeeds)
 	if err != nil {
 		return nil, err
 	}

@@ -72,8 +72,8 @@ type Updates interface {
 
 // Deployments answers which releases are under way; *deployment.Service is it.
 type Deployments interface {
-	// Halted lists the halted deployments of the scope, oldest first.
-	Halted(ctx context.Context, scope ident.Scope, limit int) ([]deployment.Deployment, error)
+	// List lists deployments, newest first.
+	List(ctx context.Context, scope ident.Scope, f deployment.Filter, cursor string, limit int) ([]deployment.Deployment, string, error)
 	// Plan lists the openings to come of a tenant's windows, soonest first.
 	Plan(ctx context.Context, now time.Time, tenant ident.TenantID, days int) ([]deployment.Planned, error)
 }

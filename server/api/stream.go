@@ -1,0 +1,117 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/steward-rmm/steward/server/deployment"
+	"github.com/steward-rmm/steward/server/ident"
+)
+
+// writeWithin is how long one write to a slow reader may take.
+const writeWithin = 30 * time.Second
+
+// stream sends a deployment's transitions after a number as they come, and
+// ends once the deployment has. What was missed is in the table: hints only
+// make it quicker. Every heartbeat asks again whether the caller may listen.
+func (a *api) stream(hc huma.Context, c *caller, id ident.DeploymentID, after int64) {
+	ctx := hc.Context()
+	hc.SetHeader("Content-Type", "text/event-stream")
+	hc.SetHeader("Cache-Control", "no-store")
+	hc.SetHeader("X-Accel-Buffering", "no")
+	r, w := humago.Unwrap(hc)
+	out := &eventWriter{w: w, control: http.NewResponseController(w)}
+	hc.SetStatus(http.StatusOK)
+	hints := make(<-chan struct{})
+	if a.o.Wake != nil {
+		var cancel func()
+		hints, cancel = a.o.Wake.Subscribe(deployment.Topic(id))
+		defer cancel()
+	}
+	beat, poll := time.NewTicker(a.o.Heartbeat), time.NewTicker(a.o.Poll)
+	defer beat.Stop()
+	defer poll.Stop()
+	out.comment("events of deployment " + string(id))
+	look := true // whether the deployment itself may have ended
+	for {
+		events, err := a.o.Deployments.Events(ctx, c.tenant, id, after, maxRecords)
+		if err != nil {
+			a.streamFailed(ctx, err)
+			return
+		}
+		for _, e := range events {
+			out.event(e)
+			after = e.Seq
+			look = look || e.Subject == deployment.OfDeployment
+		}
+		if len(events) == 0 && look {
+			d, err := a.o.Deployments.Deployment(ctx, c.tenant, id)
+			if err != nil {
+				a.streamFailed(ctx, err)
+				return
+			}
+			if d.State.Final() && after >= d.Seq {
+				return
+			}
+			look = d.Seq > after
+		}
+		if out.err != nil {
+			return
+		}
+		if len(events) > 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-hints:
+		case <-poll.C:
+		case <-beat.C:
+			if p, err := a.authenticate(r, a.o.Now()); err != nil || a.authorize(ctx, &caller{Principal: p, tenant: c.tenant, route: c.route}) != nil {
+				return
+			}
+			out.comment("still here")
+		}
+	}
+}
+
+func (a *api) streamFailed(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		a.o.Log.Error("event stream failed", "error", err)
+	}
+}
+
+// eventWriter writes server-sent events; the first error stands.
+type eventWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	err     error
+}
+
+func (e *eventWriter) write(text string) {
+	if e.err != nil {
+		return
+	}
+	// A recorder in a test knows no deadlines.
+	_ = e.control.SetWriteDeadline(time.Now().Add(writeWithin))
+	if _, e.err = e.w.Write([]byte(text)); e.err == nil {
+		e.err = e.control.Flush()
+	}
+}
+
+func (e *eventWriter) comment(text string) { e.write(": " + text + "\n\n") }
+
+func (e *eventWriter) event(t deployment.Transition) {
+	data, err := json.Marshal(renderTransition(t))
+	if err != nil {
+		e.err = err
+		return
+	}
+	e.write(fmt.Sprintf("event: transition\nid: %d\ndata: %s\n\n", t.Seq, data))
+}
