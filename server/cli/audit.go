@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/steward-rmm/steward/server/fault"
+)
+
+// Audit are the commands of the record of who did what.
+type Audit struct {
+	List   auditList   `cmd:"" help:"List entries, the newest first."`
+	Verify auditVerify `cmd:"" help:"Check every hash, number and signature."`
+	Head   auditHead   `cmd:"" help:"The signed end of the record, to keep elsewhere."`
+}
+
+type auditList struct {
+	listing
+	Action string `placeholder:"A" help:"Like deployment.halted."`
+	Actor  string `placeholder:"ID" help:"Of this person, token or device."`
+	Object string `placeholder:"ID" help:"About this thing."`
+	Since  span   `placeholder:"24h" help:"How far back."`
+}
+
+func (c *auditList) Run(x *call) error {
+	return x.list(c.listing, "entries", c.path("audit"),
+		query("action", c.Action, "actor", c.Actor, "object", c.Object, "since", string(c.Since)),
+		number("SEQ", "seq"), x.at("WHEN", "at"), id("CUSTOMER", "tenant"), text("WHO", "actor"), text("DID", "action"),
+		long("TO", "object"), long("REASON", "reason"))
+}
+
+var headForm = regexp.MustCompile(`^[1-9][0-9]{0,18}:[0-9a-fA-F]{64}$`)
+
+type auditVerify struct {
+	whose
+	Head string `placeholder:"SEQ:HASH" help:"A head that was kept elsewhere; shows whether the end was cut off."`
+}
+
+func (c *auditVerify) Validate() error {
+	if c.Head == "" {
+		return nil
+	}
+	if !headForm.MatchString(c.Head) {
+		return fault.New(fault.Invalid, "--head: write it as audit head prints it, SEQ:HASH")
+	}
+	if c.Tenant == "" {
+		return fault.New(fault.Invalid, "--head: of which record? Give --tenant, * for the server's own")
+	}
+	return nil
+}
+
+// Run prints what was found; a record that does not add up is exit 1.
+func (c *auditVerify) Run(x *call) error {
+	raw, list, err := x.oneOrAll(c.path("audit", "verify"), c.Head)
+	if err != nil {
+		return err
+	}
+	if x.JSON {
+		x.json(raw)
+	}
+	var broken []string
+	for _, o := range list {
+		name := o.first("tenant")
+		if at := o.number("first_bad"); at > 0 || o.get("good") == false {
+			broken = append(broken, strings.TrimSuffix(name+" at "+strconv.Itoa(at)+": "+o.str("problem"), ": "))
+		}
+		if !x.JSON {
+			x.verdict(name, o)
+		}
+	}
+	if len(broken) > 0 {
+		return fault.New(fault.Conflict, "the record does not add up: first bad sequence of %s", strings.Join(broken, "; of ")).
+			WithNext("compare it with a backup and with heads kept elsewhere")
+	}
+	return nil
+}
+
+// oneOrAll reads what is an object for one record and a list over all.
+func (x *call) oneOrAll(path []string, head string) (json.RawMessage, []object, error) {
+	raw, err := x.ask("GET", path, query("head", head), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	items, err := rows(raw)
+	if err != nil { // one record
+		o, err := decode(raw)
+		return raw, []object{o}, err
+	}
+	var list []object
+	for _, r := range items {
+		o, err := decode(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		list = append(list, o)
+	}
+	if items == nil {
+		items = []json.RawMessage{}
+	}
+	raw, err = json.Marshal(items)
+	return raw, list, err
+}
+
+func (x *call) verdict(name string, o object) {
+	say := x.paint(good, "good")
+	if at := o.number("first_bad"); at > 0 || o.get("good") == false {
+		say = x.paint(bad, "BAD at "+strconv.Itoa(at)) + ": " + o.str("problem")
+	}
+	x.say("%s: %s", name, say)
+	facts := []string{o.first("sealed") + " sealed", o.first("unsealed") + " unsealed", o.first("pruned") + " pruned"}
+	if n := o.number("erased"); n > 0 {
+		facts = append(facts, itoa(n)+" without their text")
+	}
+	if o.number("restored") > 0 {
+		facts = append(facts, "restored from a backup at "+o.str("restored"))
+	}
+	for i, f := range facts {
+		if strings.HasPrefix(f, " ") {
+			facts[i] = "0" + f
+		}
+	}
+	x.say("  %s", strings.Join(facts, ", "))
+	if seq := o.first("tip.seq"); seq != "" && seq != "0" {
+		x.say("  head %s:%s", seq, o.first("tip.hash"))
+	}
+}
+
+type auditHead struct {
+	whose
+}
+
+// Run prints SEQ:HASH alone for one record, a table over all.
+func (c *auditHead) Run(x *call) error {
+	raw, list, err := x.oneOrAll(c.path("audit", "head"), "")
+	if err != nil {
+		return err
+	}
+	if x.JSON {
+		x.json(raw)
+		return nil
+	}
+	head := func(o object) cell { return cell{text: o.first("seq") + ":" + o.first("hash")} }
+	if c.Tenant != "" && len(list) == 1 {
+		x.say("%s", head(list[0]).text)
+		return nil
+	}
+	x.objects(list, id("RECORD", "tenant"), column{title: "HEAD", give: firm, show: head}, x.at("SIGNED", "at"))
+	return nil
+}

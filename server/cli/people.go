@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/steward-rmm/steward/server/fault"
+	"github.com/steward-rmm/steward/server/ident"
+)
+
+// People are the commands of who signs in.
+type People struct {
+	List    peopleList    `cmd:"" help:"List people."`
+	Invite  peopleInvite  `cmd:"" help:"Let someone in; prints their one-time link."`
+	Disable peopleDisable `cmd:"" help:"Shut someone out at once."`
+}
+
+type peopleList struct {
+	listing
+}
+
+func (c *peopleList) Run(x *call) error {
+	return x.list(c.listing, "people", c.path("people"), query(),
+		long("NAME", "name"), long("E-MAIL", "email"), id("CUSTOMER", "tenant"), text("ROLE", "role", "grants"),
+		state("STATE", "state"), id("ID", "id"))
+}
+
+type peopleInvite struct {
+	Email  string `arg:"" help:"Where the person reads mail; also the name to sign in with."`
+	Name   string `placeholder:"N" help:"The person's name."`
+	Role   string `enum:"owner,technician,viewer" default:"technician" help:"owner, technician or viewer."`
+	Tenant tenant `placeholder:"T" help:"Only this customer; without it all of them."`
+}
+
+func (c *peopleInvite) Validate() error {
+	if before, after, ok := strings.Cut(c.Email, "@"); !ok || before == "" || after == "" || strings.ContainsAny(c.Email, " \t\r\n") {
+		return fault.New(fault.Invalid, "%q is no e-mail address", line(c.Email))
+	}
+	return nil
+}
+
+func (c *peopleInvite) Run(x *call) error {
+	body := map[string]string{"email": c.Email, "name": c.Name, "role": c.Role}
+	raw, o, err := x.object("POST", whose{c.Tenant}.path("people"), nil, body)
+	if err != nil {
+		return err
+	}
+	if x.JSON {
+		x.json(raw)
+		return nil
+	}
+	if link := o.first("link", "url"); link != "" {
+		x.say("%s", link)
+		return nil
+	}
+	x.say("%s is invited.", line(c.Email))
+	return nil
+}
+
+type peopleDisable struct {
+	item
+	because
+}
+
+func (c *peopleDisable) Run(x *call) error { return x.actOn("people", c.ID, "disable", c.Reason) }
+
+// actOn is act for what belongs to no customer's path.
+func (x *call) actOn(noun, id, action, reason string) error {
+	if !ident.ValidID(id) {
+		return fault.NotFoundf("there is nothing by the id %q", cut(line(id), 80)).WithNext("steward %s list shows the ids", noun)
+	}
+	raw, _, err := x.object("POST", []string{noun, id, action}, nil, map[string]string{"reason": reason})
+	if err != nil {
+		return err
+	}
+	if x.JSON {
+		x.json(raw)
+		return nil
+	}
+	x.say("%s: done", id)
+	return nil
+}

@@ -1,0 +1,313 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/steward-rmm/steward/server/fault"
+)
+
+// The pace of watching.
+const (
+	settled    = 500 * time.Millisecond // without an event: the history is told to its end
+	untold     = 3 * time.Second        // without the first event: there is none to tell
+	silent     = 45 * time.Second       // three comments missed: the connection is dead
+	firstRetry = time.Second
+	lastRetry  = 15 * time.Second
+	progressIn = 2 * time.Second // counts are read again at most this often
+)
+
+type deploymentsWatch struct {
+	item
+	Patience span `default:"10m" placeholder:"10m" help:"How long to try again while the server does not answer."`
+}
+
+// watch is a deployment that is followed.
+type watch struct {
+	x       *call
+	at      place
+	hosts   map[string]string // device → host name
+	state   string            // of the deployment, as last told
+	last    string            // id of the last event
+	told    bool              // the present connection told something
+	wait    time.Duration
+	retry   time.Duration
+	bar     *progressbar.ProgressBar
+	counted time.Time
+}
+
+// Run follows the deployment to its end, over lost connections and restarts of
+// the server.
+func (c *deploymentsWatch) Run(x *call) error {
+	p, err := x.find("deployment", c.ID)
+	if err != nil {
+		return err
+	}
+	w := &watch{x: x, at: p, hosts: map[string]string{}, wait: firstRetry, last: "0"}
+	o, err := w.read()
+	if err != nil {
+		return err
+	}
+	if !x.JSON {
+		x.headline(o)
+		x.say("")
+	}
+	if err := x.out.Flush(); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	patience, heard := c.Patience.duration(), x.Now()
+	for {
+		done, err := w.follow()
+		w.clear()
+		if done || err != nil && !lost(err) {
+			return w.end(err)
+		}
+		if w.told {
+			heard, w.wait = x.Now(), firstRetry
+		}
+		if err != nil && x.Now().Sub(heard) > patience {
+			return err
+		}
+		if err := w.pause(err); err != nil {
+			return err
+		}
+		if o, err := w.read(); err == nil {
+			heard = x.Now()
+			if !w.told && ends(o.raw("state")) {
+				return w.end(nil)
+			}
+		} else if !lost(err) {
+			return err
+		}
+	}
+}
+
+// lost reports whether an error may pass by itself.
+func lost(err error) bool {
+	return err != nil && (fault.Is(err, fault.Unavailable) || fault.Is(err, fault.TooMany) || fault.Is(err, fault.Internal))
+}
+
+// ends reports whether watching ends with the state; a halted deployment can
+// go on, but not by itself.
+func ends(state string) bool {
+	return state == "completed" || state == "superseded" || state == "cancelled" || state == "halted"
+}
+
+// read reads how the deployment stands now.
+func (w *watch) read() (object, error) {
+	_, o, err := w.x.object("GET", w.at.path(), nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	w.state = o.raw("state")
+	for _, j := range o.list("jobs") {
+		if host := j.str("hostname"); host != "" {
+			w.hosts[j.raw("device")] = host
+		}
+	}
+	w.count(o)
+	return o, nil
+}
+
+// follow reads one connection's events. done is that the deployment ended and
+// everything was told; otherwise the connection was lost.
+func (w *watch) follow() (done bool, err error) {
+	w.told = false
+	ctx, cancel := context.WithCancel(w.x.ctx)
+	defer cancel()
+	api, err := w.x.server()
+	if err != nil {
+		return false, err
+	}
+	resp, err := api.send(ctx, request{method: "GET", path: w.at.path("events"), accept: "text/event-stream", after: w.last})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/event-stream") {
+		return false, fault.New(fault.Conflict, "the server does not send events (%s)", line(kind)).WithNext("is something between that changes answers?")
+	}
+	stream := readEvents(resp.Body)
+	come := make(chan event)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			e, err := stream.next()
+			if err != nil {
+				return
+			}
+			select {
+			case come <- e:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	done, err = w.listen(come, ended)
+	cancel()
+	_ = resp.Body.Close()
+	<-ended
+	w.retry = stream.retry
+	return done, err
+}
+
+func (w *watch) listen(come <-chan event, ended <-chan struct{}) (done bool, err error) {
+	for {
+		limit := silent
+		switch {
+		case ends(w.state) && w.told:
+			limit = settled
+		case ends(w.state):
+			limit = untold
+		}
+		timer := time.NewTimer(limit)
+		select {
+		case e := <-come:
+			timer.Stop()
+			if e.comment() {
+				continue
+			}
+			if err := w.take(e); err != nil {
+				return false, err
+			}
+		case <-timer.C:
+			if !ends(w.state) {
+				return false, nil
+			}
+			if done, err := w.confirm(); done || err != nil {
+				return done, err
+			}
+		case <-ended:
+			timer.Stop()
+			if ends(w.state) {
+				return w.confirm()
+			}
+			return false, nil
+		case <-w.x.ctx.Done():
+			timer.Stop()
+			return false, w.x.ctx.Err()
+		}
+	}
+}
+
+// confirm asks whether it really ended there: a halt of the history may have
+// been resumed long ago.
+func (w *watch) confirm() (bool, error) {
+	_, err := w.read()
+	return err == nil && ends(w.state), err
+}
+
+// transition is the data of an event.
+type transition struct {
+	At       string `json:"at"`
+	Subject  string `json:"subject"`
+	ID       string `json:"id"`
+	Device   string `json:"device"`
+	Hostname string `json:"hostname"`
+	From     string `json:"from"`
+	To       string `json:"to"`
+	Reason   string `json:"reason"`
+}
+
+// take prints one event and remembers it.
+func (w *watch) take(e event) error {
+	w.told = true
+	if e.id != "" {
+		w.last = e.id
+	}
+	if e.name != "transition" {
+		return nil
+	}
+	var t transition
+	if err := json.Unmarshal([]byte(e.data), &t); err != nil {
+		return fault.New(fault.Conflict, "the server sent an event that is none").WithNext("are steward and the server of one version?")
+	}
+	w.clear()
+	if w.x.JSON {
+		w.x.say("%s", w.x.clean([]byte(strings.ReplaceAll(e.data, "\n", " "))))
+	} else {
+		w.tell(t)
+	}
+	if t.Subject == "deployment" {
+		w.state = t.To
+	}
+	if err := w.x.out.Flush(); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	w.progress()
+	return nil
+}
+
+// tell prints a transition: time, subject, from → to, reason.
+func (w *watch) tell(t transition) {
+	stamp := line(t.At)
+	if at, err := time.Parse(time.RFC3339, t.At); err == nil {
+		at = at.In(w.x.Zone)
+		stamp = at.Format("15:04:05")
+		if at.Format(time.DateOnly) != w.x.Now().In(w.x.Zone).Format(time.DateOnly) {
+			stamp = at.Format("Mon 2 Jan 15:04:05")
+		}
+	}
+	who := line(t.Subject)
+	switch t.Subject {
+	case "ring":
+		who += " " + line(t.ID)
+	case "job":
+		who += " on " + w.host(t)
+	}
+	from, to := words(t.From), words(t.To)
+	step := w.x.paint(toneOf(t.To), to)
+	if from != "" && from != to {
+		step = from + " → " + step
+	}
+	w.x.say("%s  %s  %s  %s", w.x.paint(faint, stamp), who, step, line(t.Reason))
+}
+
+func (w *watch) host(t transition) string {
+	for _, name := range []string{t.Hostname, w.hosts[t.Device], t.Device, t.ID} {
+		if s := line(name); s != "" {
+			return s
+		}
+	}
+	return "?"
+}
+
+// pause waits before the next connection, longer each time, and says once that
+// it does.
+func (w *watch) pause(err error) error {
+	wait := w.wait
+	if w.retry > 0 {
+		wait = min(max(w.retry, 100*time.Millisecond), lastRetry)
+	}
+	if err != nil && w.wait == firstRetry {
+		fmt.Fprintf(w.x.Stderr, "steward deployments watch: %s; trying again\n", cut(line(err.Error()), 300))
+	}
+	w.wait = min(w.wait*2, lastRetry)
+	select {
+	case <-time.After(wait/2 + rand.N(wait/2+1)):
+		return nil
+	case <-w.x.ctx.Done():
+		return w.x.ctx.Err()
+	}
+}
+
+// end turns the last state into the exit code.
+func (w *watch) end(err error) error {
+	if err != nil {
+		return err
+	}
+	if !w.x.JSON {
+		w.x.say("%s", w.x.paint(toneOf(w.state), words(w.state)))
+	}
+	if w.state == "halted" || w.state == "cancelled" {
+		return ending{3}
+	}
+	return nil
+}
