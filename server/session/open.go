@@ -237,7 +237,8 @@ func (s *Service) begin(ctx context.Context, now time.Time, d fleet.Device, key 
 	return s.newLive(now, d, key, h, rec, w.WantFull), w, nil, nil
 }
 
-// present judges the clone secret; a copy puts the device in conflict.
+// present judges the clone secret; a copy puts the device in conflict, and is
+// offered nothing new: it keeps what it has.
 func (s *Service) present(ctx context.Context, now time.Time, d fleet.Device, key [32]byte, h Hello, fresh []byte) (offer []byte, err error) {
 	secret, err := s.o.Store.Secret(ctx, d.Tenant, d.ID, key)
 	if err != nil {
@@ -259,7 +260,7 @@ func (s *Service) present(ctx context.Context, now time.Time, d fleet.Device, ke
 	}
 	_, err = s.o.Fleet.Transition(ctx, now, d.Tenant, d.ID, fleet.Conflict,
 		conflict("an earlier state of it, or a copy, came back", d, h.Machine), ident.Steward("session"))
-	return nil, err
+	return h.CloneSecret, err
 }
 
 // journalLost makes unknown what was thought to be leased to the device.
