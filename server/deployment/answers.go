@@ -2,6 +2,7 @@ package deployment
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/steward-rmm/steward/server/deployment/rollout"
@@ -51,6 +52,13 @@ func (s *Service) MayStart(ctx context.Context, now time.Time, j job.Job) (job.A
 		return job.Answer{Verdict: job.Withdrawn, Reason: why}, err
 	}
 	return rollout.MayStart(now, w, &j), nil
+}
+
+// Halted lists the halted deployments of the scope, the longest halted first.
+func (s *Service) Halted(ctx context.Context, scope ident.Scope, limit int) ([]Deployment, error) {
+	halted, err := s.o.Lists.List(ctx, scope, Filter{State: Halted}, "", limit)
+	slices.SortFunc(halted, func(a, b Deployment) int { return a.Since.Compare(b.Since) })
+	return halted, err
 }
 
 // Why explains each open update of a device: "why is it not installed?" has

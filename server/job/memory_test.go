@@ -152,6 +152,12 @@ func (m *memory) Open(_ context.Context, tenant ident.TenantID, since time.Time)
 		func(a, b job.Job) int { return cmp.Compare(a.ID, b.ID) }), nil
 }
 
+func (m *memory) Busy(_ context.Context, tenant ident.TenantID, id ident.DeploymentID) ([]job.Job, error) {
+	return m.some(func(j job.Job) bool {
+		return j.Tenant == tenant && !j.State.Final() && j.State != job.Queued && j.Has(id)
+	}, func(a, b job.Job) int { return cmp.Compare(a.ID, b.ID) }), nil
+}
+
 func (m *memory) History(_ context.Context, tenant ident.TenantID, id ident.JobID) ([]job.Transition, error) {
 	return m.history[job.Ref{Tenant: tenant, Job: id}], nil
 }

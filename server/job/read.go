@@ -49,6 +49,17 @@ func (s *Service) Runs(ctx context.Context, scope ident.Scope, cursor string, li
 	return runs, next, err
 }
 
+// OfDevice lists a device's jobs that have not ended.
+func (s *Service) OfDevice(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) ([]Job, error) {
+	return s.o.Store.OfDevice(ctx, tenant, device)
+}
+
+// Busy lists the jobs of a deployment that may hold a place in flight: leased
+// and not ended. HoldsSlot says of each whether it does.
+func (s *Service) Busy(ctx context.Context, tenant ident.TenantID, id ident.DeploymentID) ([]Job, error) {
+	return s.o.Reads.Busy(ctx, tenant, id)
+}
+
 // page reads one row more than asked for, which tells whether there is a next page.
 func page[T any](cursor string, limit int, read func(limit int) ([]T, error)) ([]T, error) {
 	if cursor != "" && !ident.ValidID(cursor) {

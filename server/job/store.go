@@ -70,6 +70,9 @@ type Reads interface {
 	// Open lists a tenant's jobs that have not ended or did since the given
 	// time, in order of id, without bytes and deny lists.
 	Open(ctx context.Context, tenant ident.TenantID, since time.Time) ([]Job, error)
+	// Busy lists a deployment's open jobs that were leased, without bytes and
+	// deny lists.
+	Busy(ctx context.Context, tenant ident.TenantID, id ident.DeploymentID) ([]Job, error)
 	History(ctx context.Context, tenant ident.TenantID, id ident.JobID) ([]Transition, error)
 	// Changed counts distinct devices of install jobs with ChangedAt at or
 	// after since, or with an alone lease out whose grace ended at or after since.

@@ -133,6 +133,12 @@ func (b *Job) OfDevice(ctx context.Context, tenant ident.TenantID, device ident.
 	return b.jobs(ctx, true, `WHERE j.tenant_id = $1 AND j.device_id = $2 AND j.is_open = 1 ORDER BY j.not_before, j.job_id`, tenant, device)
 }
 
+// Busy lists a deployment's open jobs that were leased.
+func (b *Job) Busy(ctx context.Context, tenant ident.TenantID, id ident.DeploymentID) ([]job.Job, error) {
+	return b.jobs(ctx, false, `WHERE j.tenant_id = $1 AND j.is_open = 1 AND j.state <> 'queued' AND EXISTS (SELECT 1 FROM job_releases x
+		WHERE x.tenant_id = j.tenant_id AND x.job_id = j.job_id AND x.deployment_id = $2) ORDER BY j.job_id`, tenant, id)
+}
+
 // OfRun finds the job of a device in a run that has not ended.
 func (b *Job) OfRun(ctx context.Context, tenant ident.TenantID, run ident.RunID, device ident.DeviceID) (job.Job, bool, error) {
 	return b.one(ctx, `WHERE j.tenant_id = $1 AND j.run_id = $2 AND j.device_id = $3 AND j.is_open = 1`, tenant, run, device)
