@@ -28,5 +28,5 @@ type root struct {
 	from, to time.Time
 }
 
-// pinOf returns the SHA-256 of a certificate's SubjectPublicKeyInfo.
-func pinOf(c *x509.Certificate) [32]byte { return sha256.Sum256(c.RawSubjectPublicKeyInfo) }
+// KeyHash returns the SHA-256 of a certificate's SubjectPublicKeyInfo.
+func KeyHash(c *x509.Certificate) [32]byte { return sha256.Sum256(c.RawSubjectPublicKeyInfo) }

@@ -49,7 +49,7 @@ func (t Trust) Verify(cs tls.ConnectionState, now time.Time) error {
 func (t Trust) at(now time.Time, chain []*x509.Certificate) (roots []*x509.Certificate) {
 	if len(t.roots) == 0 {
 		for _, c := range chain {
-			if pinOf(c) == t.pin {
+			if KeyHash(c) == t.pin {
 				roots = append(roots, c)
 			}
 		}
@@ -70,7 +70,7 @@ func (t Trust) pins() [][32]byte {
 	}
 	var out [][32]byte
 	for _, r := range t.roots {
-		out = append(out, pinOf(r.cert))
+		out = append(out, KeyHash(r.cert))
 	}
 	return out
 }

@@ -196,7 +196,7 @@ func (c *Client) attempt(ctx context.Context) error {
 		return err
 	}
 	if c.refused && used == id.Current() {
-		c.refused = false
+		c.refused, c.renewAt = false, c.o.Now().Add(renewAgain)
 		if err := id.DropNext(); err != nil {
 			c.o.Log.Warn("the refused key is not forgotten", "why", err)
 		}

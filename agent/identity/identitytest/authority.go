@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -24,6 +25,7 @@ import (
 type Authority struct {
 	Root    *x509.Certificate
 	JobKey  ed25519.PrivateKey
+	Life    time.Duration // of devices' certificates that Enrolled makes
 	rootKey *ecdsa.PrivateKey
 	issuing *x509.Certificate
 	issKey  *ecdsa.PrivateKey
@@ -41,7 +43,7 @@ func key() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), ra
 
 // New makes an authority whose certificates are good around now.
 func New(now time.Time) *Authority {
-	a := &Authority{rootKey: key(), issKey: key()}
+	a := &Authority{rootKey: key(), issKey: key(), Life: wire.CertificateLife}
 	_, a.JobKey = must2(ed25519.GenerateKey(rand.Reader))
 	t := a.template(now, 10*365*24*time.Hour, "root")
 	t.IsCA, t.BasicConstraintsValid, t.KeyUsage = true, true, x509.KeyUsageCertSign
@@ -135,9 +137,25 @@ func (a *Authority) Enrolled(v identity.Vault, now time.Time) (*identity.Identit
 	if err != nil {
 		return nil, err
 	}
-	chain, err := a.Device(now, must(p.Credential().CSR()), wire.CertificateLife)
+	chain, err := a.Device(now, must(p.Credential().CSR()), a.Life)
 	if err != nil {
 		return nil, err
 	}
 	return p.Complete(now, identity.Granted{Device: "dev-1", Tenant: "acme", Site: "main", Chain: chain, Bundle: a.Bundle("acme", 1)})
+}
+
+// Stranger is another authority, made at the same time.
+func (a *Authority) Stranger(now time.Time) *Authority { return New(now) }
+
+// CheckRenewal checks a renewal's proof as a server does.
+func CheckRenewal(oldCertificate, nonce, csr, signature []byte) error {
+	old, err := x509.ParseCertificate(oldCertificate)
+	if err != nil {
+		return err
+	}
+	digest := wire.RenewalDigest(nonce, csr)
+	if public, ok := old.PublicKey.(*ecdsa.PublicKey); !ok || !ecdsa.VerifyASN1(public, digest[:], signature) {
+		return errors.New("the request is not signed by the old key")
+	}
+	return nil
 }
