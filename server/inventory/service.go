@@ -103,10 +103,11 @@ func (s *Service) gather(now time.Time, key stageKey, p Part) (change wire.Chang
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.staged[key]
-	if st == nil && p.Final {
+	if (st == nil || p.Change.Full) && p.Final {
+		delete(s.staged, key)
 		return p.Change, true, nil
 	}
-	if st == nil || p.Change.Full && !st.change.Full {
+	if st == nil || p.Change.Full { // only the first part of a picture in full says so
 		st = &stage{change: wire.Change{Section: key.section, Full: p.Change.Full}, since: now}
 		s.staged[key] = st
 	}
@@ -201,7 +202,7 @@ func (s *Service) Scan(ctx context.Context, tenant ident.TenantID, device ident.
 		wire.SectionSources: func(it wire.Item) {
 			src := sourceOf(it)
 			scan.Sources = append(scan.Sources, src)
-			scan.RebootPend = scan.RebootPend || it.Facts["reboot_required"] == "true"
+			scan.RebootPend = scan.RebootPend || it.Facts["reboot"] == "true"
 		},
 	} {
 		items, err := s.o.Store.Items(ctx, tenant, device, name)
@@ -238,7 +239,7 @@ func (k Kind) valid() bool {
 }
 
 func sourceOf(it wire.Item) Source {
-	src := Source{Name: it.Key, Available: it.Facts["state"] == "available", Why: it.Facts["why"], BusyWith: it.Facts["busy_with"]}
+	src := Source{Name: it.Key, Available: it.Facts["state"] == "ready", Why: it.Facts["detail"], BusyWith: it.Facts["busy"]}
 	src.LastRefresh, _ = time.Parse(time.RFC3339, it.Facts["last_refresh"])
 	return src
 }

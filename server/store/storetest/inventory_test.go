@@ -78,7 +78,7 @@ func TestInventoryInChunksIsAllOrNothing(t *testing.T) {
 		}
 		hash := wire.HashItems(items)
 		for i, it := range items {
-			c := wire.Change{Section: wire.SectionUpdates, Full: true, Upsert: []wire.Item{it}, Hash: hash}
+			c := wire.Change{Section: wire.SectionUpdates, Full: i == 0, Upsert: []wire.Item{it}, Hash: hash}
 			if !take(t, s, inv, at, c, i == 2) {
 				t.Fatalf("chunk %d", i)
 			}
