@@ -1,0 +1,47 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// trustProxy believes X-Forwarded-For and -Proto of the proxies that were
+// named, and takes them away from everyone else's requests.
+func (a *App) trustProxy(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		peer, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil || !a.isProxy(peer.Addr().Unmap()) {
+			r.Header.Del("X-Forwarded-For")
+			r.Header.Del("X-Forwarded-Proto")
+			next.ServeHTTP(w, r)
+			return
+		}
+		// The last address is the one that our proxy saw; those before it are
+		// the client's own claims.
+		list := strings.Split(r.Header.Get("X-Forwarded-For"), ",")
+		if client, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1])); err == nil {
+			r.RemoteAddr = net.JoinHostPort(client.String(), "0")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *App) isProxy(addr netip.Addr) bool {
+	for _, p := range a.cfg.BehindProxy {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// bearer is the token of an Authorization header, or "".
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
