@@ -44,9 +44,9 @@ func (s *Service) leaseAll(ctx context.Context, now time.Time, tenant ident.Tena
 		return nil, fmt.Errorf("jobs of device %s: %w", device, err)
 	}
 	for _, i := range leasable(now, jobs) {
-		jobs[i], err = s.update(ctx, now, tenant, jobs[i].ID, func(ctx context.Context, c *change) error { return s.lease(ctx, now, c) })
+		jobs[i], err = s.change(ctx, now, jobs[i], true, func(ctx context.Context, c *change) error { return s.lease(ctx, now, c) })
 		if err != nil {
-			return nil, fmt.Errorf("lease job %s: %w", jobs[i].ID, err)
+			return nil, fmt.Errorf("lease a job of device %s: %w", device, err)
 		}
 	}
 	return jobs, nil

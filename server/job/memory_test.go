@@ -37,7 +37,7 @@ func copied(j job.Job) job.Job {
 	return j
 }
 
-func (m *memory) Job(_ context.Context, tenant ident.TenantID, id ident.JobID) (job.Job, bool, error) {
+func (m *memory) Job(_ context.Context, tenant ident.TenantID, id ident.JobID, _ bool) (job.Job, bool, error) {
 	j, ok := m.jobs[job.Ref{Tenant: tenant, Job: id}]
 	return copied(j), ok, nil
 }

@@ -16,11 +16,7 @@ const (
 
 // Job finds a job.
 func (s *Service) Job(ctx context.Context, tenant ident.TenantID, id ident.JobID) (Job, error) {
-	j, found, err := s.o.Store.Job(ctx, tenant, id)
-	if err == nil && !found {
-		err = notFound(id)
-	}
-	return j, err
+	return s.load(ctx, tenant, id, true)
 }
 
 // List lists jobs, newest first, without bytes and deny lists. next is the
@@ -92,7 +88,7 @@ func (s *Service) Open(ctx context.Context, now time.Time, tenant ident.TenantID
 
 // History lists a job's transitions, oldest first.
 func (s *Service) History(ctx context.Context, tenant ident.TenantID, id ident.JobID) ([]Transition, error) {
-	if _, err := s.Job(ctx, tenant, id); err != nil {
+	if _, err := s.load(ctx, tenant, id, false); err != nil {
 		return nil, err
 	}
 	return s.o.Reads.History(ctx, tenant, id)
@@ -100,7 +96,7 @@ func (s *Service) History(ctx context.Context, tenant ident.TenantID, id ident.J
 
 // Log returns what the device's sources printed, in the order of time.
 func (s *Service) Log(ctx context.Context, tenant ident.TenantID, id ident.JobID) ([]LogPart, error) {
-	if _, err := s.Job(ctx, tenant, id); err != nil {
+	if _, err := s.load(ctx, tenant, id, false); err != nil {
 		return nil, err
 	}
 	return s.o.Logs.Log(ctx, tenant, id)

@@ -43,7 +43,7 @@ type Options struct {
 	Keys  Keys
 	// Moved is told of each transition inside its transaction, and of a new
 	// job with the empty state as from. It is not told when only the reason of
-	// waiting changed. nil: nobody is.
+	// waiting changed. The job comes without bytes and deny list. nil: nobody is.
 	Moved      func(ctx context.Context, now time.Time, j Job, from State) error
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
@@ -102,34 +102,51 @@ func notFound(id ident.JobID) error { return fault.NotFoundf("there is no job %q
 const staleTries = 64
 
 // update loads a job, lets decide change it, and writes what it left, in one
-// transaction. decide may run again on a fresh load.
+// transaction. decide may run again on a fresh load. The job has neither its
+// bytes nor its deny list.
 func (s *Service) update(ctx context.Context, now time.Time, tenant ident.TenantID, id ident.JobID, decide func(ctx context.Context, c *change) error) (out Job, err error) {
 	err = s.o.Tx(ctx, func(ctx context.Context) error {
-		for range staleTries {
-			j, found, err := s.o.Store.Job(ctx, tenant, id)
-			if err != nil {
-				return fmt.Errorf("load job %s: %w", id, err)
-			}
-			if !found {
-				return notFound(id)
-			}
-			c := begin(j)
-			if err := decide(ctx, c); err != nil {
-				return err
-			}
-			out = c.Job
-			if !c.dirty {
-				return nil
-			}
-			written, err := s.write(ctx, now, c)
-			if written || err != nil {
-				out = c.Job
-				return err
-			}
+		j, err := s.load(ctx, tenant, id, false)
+		if err != nil {
+			return err
 		}
-		return fault.New(fault.Unavailable, "job %s changes too often to be changed", id).WithNext("try again")
+		out, err = s.change(ctx, now, j, false, decide)
+		return err
 	})
 	return out, err
+}
+
+func (s *Service) load(ctx context.Context, tenant ident.TenantID, id ident.JobID, whole bool) (Job, error) {
+	j, found, err := s.o.Store.Job(ctx, tenant, id, whole)
+	if err != nil {
+		return Job{}, fmt.Errorf("load job %s: %w", id, err)
+	}
+	if !found {
+		return Job{}, notFound(id)
+	}
+	return j, nil
+}
+
+// change is the rest of update for a job that was loaded in the transaction;
+// whole says how it is loaded again when another was quicker.
+func (s *Service) change(ctx context.Context, now time.Time, j Job, whole bool, decide func(ctx context.Context, c *change) error) (Job, error) {
+	for range staleTries {
+		c := begin(j)
+		if err := decide(ctx, c); err != nil {
+			return Job{}, err
+		}
+		if !c.dirty {
+			return c.Job, nil
+		}
+		written, err := s.write(ctx, now, c)
+		if written || err != nil {
+			return c.Job, err
+		}
+		if j, err = s.load(ctx, j.Tenant, j.ID, whole); err != nil {
+			return Job{}, err
+		}
+	}
+	return Job{}, fault.New(fault.Unavailable, "job %s changes too often to be changed", j.ID).WithNext("try again")
 }
 
 // write saves a change with its history; false when another was quicker, and

@@ -16,9 +16,9 @@ type Ref struct {
 
 // Store keeps jobs. All but Due are called inside a transaction or may be.
 type Store interface {
-	// Job finds a job with all that belongs to it but log and history.
-	Job(ctx context.Context, tenant ident.TenantID, id ident.JobID) (Job, bool, error)
-	// OfDevice lists a device's jobs that have not ended, in order of NotBefore and id.
+	// Job finds a job with its releases; whole: with bytes and deny list too.
+	Job(ctx context.Context, tenant ident.TenantID, id ident.JobID, whole bool) (Job, bool, error)
+	// OfDevice lists a device's jobs that have not ended, whole, in order of NotBefore and id.
 	OfDevice(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) ([]Job, error)
 	// OfRun finds the job of a device in a run that has not ended.
 	OfRun(ctx context.Context, tenant ident.TenantID, run ident.RunID, device ident.DeviceID) (Job, bool, error)
@@ -27,6 +27,7 @@ type Store interface {
 	Insert(ctx context.Context, j Job) (bool, error)
 	// Save writes a job and the releases at the given places, if its row still
 	// has j.Version, and raises the version; false when another was quicker.
+	// Bytes are written when the job has any, else they stay.
 	Save(ctx context.Context, j Job, releases []int) (bool, error)
 	// AddHistory appends a line to a job's history.
 	AddHistory(ctx context.Context, tenant ident.TenantID, t Transition, attempt int) error

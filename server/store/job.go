@@ -27,9 +27,7 @@ func (s *Store) Job() *Job { return &Job{s} }
 // ends. On SQLite every write transaction is alone already.
 func (b *Job) LockGrants(ctx context.Context) error { return b.s.alone(ctx, "grants") }
 
-const jobFrom = ` FROM jobs j JOIN runs r ON r.tenant_id = j.tenant_id AND r.run_id = j.run_id `
-
-const jobColumns = `j.tenant_id, j.job_id, j.run_id, r.policy, r.site_id, j.device_id, j.kind, j.state, j.reason, j.since, j.seq, j.version,
+const jobColumns = `j.tenant_id, j.job_id, j.run_id, j.policy, j.site_id, j.device_id, j.kind, j.state, j.reason, j.since, j.seq, j.version,
 	j.attempt, j.attempts, j.not_before, j.start_by, j.deadline, j.alone, j.may_reboot, j.key_version, j.created_at, j.leased_at,
 	j.granted_at, j.started_at, j.finished_at, j.heard_at, j.changed_at`
 
@@ -49,6 +47,9 @@ func scanJob(scan func(...any) error, bulk bool) (j job.Job, err error) {
 		return j, err
 	}
 	j.Alone, j.MayReboot = alone != 0, reboot != 0
+	if j.LeasedAt.IsZero() { // bytes of an earlier attempt
+		j.Encoded, j.Signature = nil, nil
+	}
 	j.Reason, err = reason.Decode(why)
 	return j, err
 }
@@ -59,7 +60,7 @@ func (b *Job) jobs(ctx context.Context, bulk bool, rest string, args ...any) ([]
 	if bulk {
 		columns += jobBulk
 	}
-	jobs, err := list(ctx, b.s.main, func(r *sql.Rows) (job.Job, error) { return scanJob(r.Scan, bulk) }, `SELECT `+columns+jobFrom+rest, args...)
+	jobs, err := list(ctx, b.s.main, func(r *sql.Rows) (job.Job, error) { return scanJob(r.Scan, bulk) }, `SELECT `+columns+` FROM jobs j `+rest, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -115,17 +116,17 @@ func scanRelease(r *sql.Rows) (out jobRelease, err error) {
 	return out, err
 }
 
-func (b *Job) one(ctx context.Context, rest string, args ...any) (job.Job, bool, error) {
-	jobs, err := b.jobs(ctx, true, rest, args...)
+func (b *Job) one(ctx context.Context, bulk bool, rest string, args ...any) (job.Job, bool, error) {
+	jobs, err := b.jobs(ctx, bulk, rest, args...)
 	if err != nil || len(jobs) == 0 {
 		return job.Job{}, false, err
 	}
 	return jobs[0], true, nil
 }
 
-// Job finds a job with its releases, bytes and deny list.
-func (b *Job) Job(ctx context.Context, tenant ident.TenantID, id ident.JobID) (job.Job, bool, error) {
-	return b.one(ctx, `WHERE j.tenant_id = $1 AND j.job_id = $2`, tenant, id)
+// Job finds a job with its releases; whole: with bytes and deny list too.
+func (b *Job) Job(ctx context.Context, tenant ident.TenantID, id ident.JobID, whole bool) (job.Job, bool, error) {
+	return b.one(ctx, whole, `WHERE j.tenant_id = $1 AND j.job_id = $2`, tenant, id)
 }
 
 // OfDevice lists a device's jobs that have not ended.
@@ -141,7 +142,7 @@ func (b *Job) Busy(ctx context.Context, tenant ident.TenantID, id ident.Deployme
 
 // OfRun finds the job of a device in a run that has not ended.
 func (b *Job) OfRun(ctx context.Context, tenant ident.TenantID, run ident.RunID, device ident.DeviceID) (job.Job, bool, error) {
-	return b.one(ctx, `WHERE j.tenant_id = $1 AND j.run_id = $2 AND j.device_id = $3 AND j.is_open = 1`, tenant, run, device)
+	return b.one(ctx, true, `WHERE j.tenant_id = $1 AND j.run_id = $2 AND j.device_id = $3 AND j.is_open = 1`, tenant, run, device)
 }
 
 // Insert adds a job; false when the run has one of the device that has not ended.
@@ -150,12 +151,12 @@ func (b *Job) Insert(ctx context.Context, j job.Job) (bool, error) {
 	if denied == nil {
 		denied = []wire.Denied{}
 	}
-	n, err := b.s.exec(ctx, `INSERT INTO jobs (tenant_id, job_id, run_id, device_id, kind, state, is_open, due_at, reason, since, seq, version,
+	n, err := b.s.exec(ctx, `INSERT INTO jobs (tenant_id, job_id, run_id, policy, site_id, device_id, kind, state, is_open, due_at, reason, since, seq, version,
 		attempt, attempts, not_before, start_by, deadline, alone, may_reboot, denied, encoded, signature, key_version,
 		created_at, leased_at, granted_at, started_at, finished_at, heard_at, changed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, NULL, NULL, 0, $21, 0, 0, 0, 0, 0, 0)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, NULL, NULL, 0, $23, 0, 0, 0, 0, 0, 0)
 		ON CONFLICT DO NOTHING`,
-		j.Tenant, j.ID, j.Run, j.Device, j.Kind, j.State, btoi(!j.State.Final()), ms(j.DueAt()), j.Reason.Encode(), ms(j.Since), j.Seq, j.Version,
+		j.Tenant, j.ID, j.Run, j.Policy, j.Site, j.Device, j.Kind, j.State, btoi(!j.State.Final()), ms(j.DueAt()), j.Reason.Encode(), ms(j.Since), j.Seq, j.Version,
 		j.Attempt, j.Attempts, ms(j.NotBefore), ms(j.StartBy), ms(j.Deadline), btoi(j.Alone), btoi(j.MayReboot), asJSON(denied), ms(j.CreatedAt))
 	if err != nil || n == 0 {
 		return false, err
@@ -171,14 +172,16 @@ func (b *Job) Insert(ctx context.Context, j job.Job) (bool, error) {
 }
 
 // Save writes a job whose row still has its version, and some of its releases.
+// Its bytes are written when it has any.
 func (b *Job) Save(ctx context.Context, j job.Job, releases []int) (bool, error) {
-	n, err := b.s.exec(ctx, `UPDATE jobs SET state = $4, is_open = $5, due_at = $6, reason = $7, since = $8, seq = $9, version = version + 1,
-		attempt = $10, encoded = $11, signature = $12, key_version = $13, leased_at = $14, granted_at = $15, started_at = $16,
-		finished_at = $17, heard_at = $18, changed_at = $19
-		WHERE tenant_id = $1 AND job_id = $2 AND version = $3`,
-		j.Tenant, j.ID, j.Version, j.State, btoi(!j.State.Final()), ms(j.DueAt()), j.Reason.Encode(), ms(j.Since), j.Seq,
-		j.Attempt, j.Encoded, j.Signature, j.KeyVersion, ms(j.LeasedAt), ms(j.GrantedAt), ms(j.StartedAt),
-		ms(j.FinishedAt), ms(j.HeardAt), ms(j.ChangedAt))
+	text := `UPDATE jobs SET state = $4, is_open = $5, due_at = $6, reason = $7, since = $8, seq = $9, version = version + 1,
+		attempt = $10, key_version = $11, leased_at = $12, granted_at = $13, started_at = $14, finished_at = $15, heard_at = $16, changed_at = $17`
+	args := []any{j.Tenant, j.ID, j.Version, j.State, btoi(!j.State.Final()), ms(j.DueAt()), j.Reason.Encode(), ms(j.Since), j.Seq,
+		j.Attempt, j.KeyVersion, ms(j.LeasedAt), ms(j.GrantedAt), ms(j.StartedAt), ms(j.FinishedAt), ms(j.HeardAt), ms(j.ChangedAt)}
+	if len(j.Encoded) > 0 {
+		text, args = text+`, encoded = $18, signature = $19`, append(args, j.Encoded, j.Signature)
+	}
+	n, err := b.s.exec(ctx, text+` WHERE tenant_id = $1 AND job_id = $2 AND version = $3`, args...)
 	if err != nil || n == 0 {
 		return false, err
 	}
@@ -306,7 +309,7 @@ func (b *Job) Log(ctx context.Context, tenant ident.TenantID, id ident.JobID) ([
 
 // List lists jobs below an id, newest first.
 func (b *Job) List(ctx context.Context, scope ident.Scope, f job.Filter, below ident.JobID, limit int) ([]job.Job, error) {
-	where := within(scope, "j.tenant_id", "r.site_id")
+	where := within(scope, "j.tenant_id", "j.site_id")
 	if f.Tenant != "" {
 		where.and("j.tenant_id = ", f.Tenant)
 	}

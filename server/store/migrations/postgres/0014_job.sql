@@ -21,6 +21,8 @@ CREATE TABLE jobs (
     tenant_id   text COLLATE "C" NOT NULL,
     job_id      text COLLATE "C" NOT NULL,
     run_id      text COLLATE "C" NOT NULL,
+    policy      text COLLATE "C" NOT NULL, -- the run's, as the next
+    site_id     text COLLATE "C" NOT NULL,
     device_id   text COLLATE "C" NOT NULL,
     kind        text COLLATE "C" NOT NULL,
     state       text COLLATE "C" NOT NULL,

@@ -21,6 +21,8 @@ CREATE TABLE jobs (
     tenant_id   TEXT    NOT NULL,
     job_id      TEXT    NOT NULL,
     run_id      TEXT    NOT NULL,
+    policy      TEXT    NOT NULL, -- the run's, as the next
+    site_id     TEXT    NOT NULL,
     device_id   TEXT    NOT NULL,
     kind        TEXT    NOT NULL,
     state       TEXT    NOT NULL,
