@@ -41,6 +41,7 @@ type sim struct {
 	running map[ident.JobID]time.Time // on the device: when it will be done
 	told    map[ident.JobID]bool      // the device said that it started
 	runs    map[string]ident.RunID
+	opened  map[string]bool // deployment and ring: had its first start
 	audits  []audit.Entry
 
 	consent reason.Code // a gatekeeper that consents where it should refuse for this
@@ -53,7 +54,7 @@ func newSim(now time.Time) *sim {
 	m := &sim{store: newMemoryStore(), now: now, tenant: fleet.Tenant{ID: acme, TimeZone: "Europe/Paris", Mode: fleet.Live},
 		sites:   []fleet.Site{{Tenant: acme, ID: ident.MainSite}, {Tenant: acme, ID: "branch", TimeZone: "America/New_York"}},
 		devices: map[ident.DeviceID]*fleet.Device{}, updates: map[ident.DeviceID]map[patch.Release]*patch.Update{},
-		jobs: map[ident.JobID]*job.Job{}, running: map[ident.JobID]time.Time{}, told: map[ident.JobID]bool{}, runs: map[string]ident.RunID{}}
+		jobs: map[ident.JobID]*job.Job{}, running: map[ident.JobID]time.Time{}, told: map[ident.JobID]bool{}, runs: map[string]ident.RunID{}, opened: map[string]bool{}}
 	m.s = New(Options{Store: m.store, Lists: m.store, Fleet: simFleet{m}, Policies: simPolicies{m}, Inventory: simInventory{m}, Updates: simUpdates{m}, Jobs: simJobs{m},
 		Tx:    func(ctx context.Context, f func(context.Context) error) error { return f(ctx) },
 		After: func(_ context.Context, f func()) { f() }, Audit: m, Wake: &wake.Hub{}})
@@ -348,6 +349,9 @@ func (m *sim) tellStart(x *job.Job) {
 	}
 	m.told[x.ID] = true
 	x.StartedAt, x.ChangedAt = m.now, m.now
+	if x.State == job.Unknown {
+		return // its end closes it
+	}
 	_ = m.move(context.Background(), x, job.Running, reason.New(reason.JobStarted))
 }
 

@@ -43,13 +43,13 @@ func (v *view) settle(d *Deployment, m Member, s seat) (Member, standing) {
 		return m, runs
 	case u == nil && s.dev >= 0 && v.w.Devices[s.dev].MayWork():
 		if m.Result != wire.ResultSuperseded && m.Result != wire.ResultNotApplicable {
-			m.Result = v.gone(d, s.dev)
+			m.Result, m.EndedAt = v.gone(d, s.dev), v.now
 		}
 		return m, excused
-	case u == nil || v.excused(d.ID, s) || m.Result == wire.ResultNotApplicable && !m.EndedAt.IsZero():
+	case u == nil || v.excused(d.ID, s) || m.Result == wire.ResultNotApplicable:
 		return m, excused
 	}
-	if m.Result == wire.ResultSuperseded || m.Result == wire.ResultNotApplicable {
+	if m.Result == wire.ResultSuperseded {
 		m.Result = "" // it is offered again
 	}
 	return m, waits

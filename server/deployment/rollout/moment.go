@@ -151,7 +151,7 @@ func (v *view) dep(n int32) *depView {
 	for i := range d.Members {
 		dv.size[d.Members[i].Ring]++
 	}
-	if v.w.Partial {
+	if v.w.Partial || d.State.Final() { // not all members are at hand
 		for i := range d.Rings {
 			dv.size[i] = d.Rings[i].Counts.Devices
 		}

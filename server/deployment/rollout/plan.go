@@ -68,13 +68,20 @@ func Plan(now time.Time, w *World) Result {
 	live := w.Tenant.Mode == fleet.Live
 	joined := v.join(&r, live)
 	for dep := range w.Deployments {
-		up := v.walk(int32(dep))
+		up := v.walk(int32(dep), len(joined[int32(dep)]) > 0)
 		if more := joined[int32(dep)]; len(more) > 0 {
 			if up == nil {
 				d := &w.Deployments[dep]
 				up = &Update{Deployment: d.ID, Release: d.Release, From: d.State, RingsFrom: RingStates(d.Rings), To: d.State, Reason: d.Reason, Rings: d.Rings}
 			}
 			up.Members = append(up.Members, more...)
+			if up.From == Completed { // its members are not counted again
+				up.Rings = slices.Clone(up.Rings)
+				for _, m := range more {
+					up.Rings[m.Ring].Counts.Devices++
+					up.Rings[m.Ring].Counts.Waiting++
+				}
+			}
 		}
 		if up != nil {
 			r.Updates = append(r.Updates, *up)

@@ -23,8 +23,9 @@ type tally struct {
 }
 
 // walk moves a deployment as far as it goes now: results of members, then its
-// rings, then itself. nil when nothing changed.
-func (v *view) walk(dep int32) *Update {
+// rings, then itself. Who is joining it comes first: rings and deployment are
+// judged with all of their members by the next plan. nil when nothing changed.
+func (v *view) walk(dep int32, joining bool) *Update {
 	d, dv := &v.w.Deployments[dep], v.dep(dep)
 	up := &Update{Deployment: d.ID, Release: d.Release, From: d.State, RingsFrom: RingStates(d.Rings)}
 	members := d.Members
@@ -39,7 +40,7 @@ func (v *view) walk(dep int32) *Update {
 	if d.State == Completed {
 		up.counted = late(dv, d, up.Members)
 	}
-	if !d.State.Final() {
+	if !d.State.Final() && !joining {
 		up.Members = append(up.Members, v.swap(dep, &tallies[0])...)
 		v.conclude(dep, up, tallies, false)
 		if dv.state == Running && v.w.Tenant.Mode == fleet.Live {
@@ -252,10 +253,12 @@ func (v *view) shut(dep int32, t *tally, needed int) bool {
 
 // swap replaces members of an open first ring that were not seen by the end of
 // their window: each changes places with a device that was, from a ring that
-// waits. The tally is brought along.
+// waits. When none of its members can take the release any more, one device
+// moves up, so that the next ring does not open without a canary. The tally is
+// brought along.
 func (v *view) swap(dep int32, t *tally) (changed []Member) {
 	d := &v.w.Deployments[dep]
-	if d.State != Running || len(d.Rings) < 2 || d.Rings[0].State != RingActive {
+	if d.State != Running || len(d.Rings) < 2 || d.Rings[0].State != RingActive && d.Rings[0].State != RingWaiting {
 		return nil
 	}
 	used := map[int]bool{}
@@ -279,6 +282,19 @@ func (v *view) swap(dep int32, t *tally) (changed []Member) {
 		kept = append(kept, with)
 	}
 	t.open = kept
+	if t.Devices > 0 && t.counted == 0 {
+		with := v.present(dep, v.now.Add(-24*time.Hour), used)
+		if with < 0 {
+			with = v.present(dep, time.Time{}, used)
+		}
+		if with >= 0 {
+			in := d.Members[with]
+			in.Ring = 0
+			changed = append(changed, in)
+			t.open = append(t.open, with)
+			t.counted++
+		}
+	}
 	return changed
 }
 
