@@ -39,6 +39,9 @@ type Options struct {
 	// GET alone; "" for bearer tokens only.
 	Cookie  string
 	Version string // of the program, in the description
+	// Link makes the address of a sign-in link of its secret; nil gives the
+	// secret itself.
+	Link func(secret string) string
 	// Now is the door's clock; nil is time.Now.
 	Now func() time.Time
 	Log *slog.Logger // nil discards
@@ -73,6 +76,9 @@ func build(o Options) *api {
 	}
 	if o.Poll == 0 {
 		o.Poll = 2 * time.Second
+	}
+	if o.Link == nil {
+		o.Link = func(secret string) string { return secret }
 	}
 	if o.Version == "" {
 		o.Version = "dev"

@@ -77,6 +77,8 @@ type headJSON struct {
 func (a *api) audit() {
 	both(a, "audit", auth.AuditRead, true, "The audit record, newest first", a.listAudit)
 	register(a, Route{Method: "GET", Path: "/tenants/{tenant}/audit/verify", Action: auth.AuditRead, MSP: true, Summary: "Check a chain of the audit record"}, a.verifyAudit)
+	register(a, Route{Method: "GET", Path: "/audit/verify", Action: auth.AuditRead, Reach: Anywhere, Summary: "Check all permitted chains"}, a.verifyAll)
+	register(a, Route{Method: "GET", Path: "/audit/head", Action: auth.AuditRead, Reach: Anywhere, Summary: "The latest signed heads"}, a.heads)
 	register(a, Route{Method: "GET", Path: "/tenants/{tenant}/audit/head", Action: auth.AuditRead, MSP: true, Summary: "The latest signed head of a chain"}, a.auditHead)
 }
 
@@ -108,21 +110,69 @@ func (a *api) verifyAudit(ctx context.Context, c *caller, in *verifyIn) (*bodyOu
 		}
 		head = &h
 	}
-	r, err := a.o.Audit.Verify(ctx, c.tenant, head)
+	out, err := a.verified(ctx, c.tenant, head)
+	return &bodyOut[reportJSON]{out}, err
+}
+
+func (a *api) verified(ctx context.Context, tenant ident.TenantID, head *audit.Head) (reportJSON, error) {
+	r, err := a.o.Audit.Verify(ctx, tenant, head)
 	if err != nil {
-		return nil, err
+		return reportJSON{}, err
 	}
-	out := reportJSON{c.tenant, r.Good(), r.Sealed, r.Unsealed, r.Pruned, r.Erased, r.Heads, "", r.FirstBad, r.Problem}
+	out := reportJSON{tenant, r.Good(), r.Sealed, r.Unsealed, r.Pruned, r.Erased, r.Heads, "", r.FirstBad, r.Problem}
 	if r.Tip.Seq > 0 {
 		out.Head = r.Tip.String()
 	}
-	return &bodyOut[reportJSON]{out}, nil
+	return out, nil
+}
+
+// chains are the chains that the caller may read: of the MSP itself too, for
+// those who may read all.
+func (a *api) chains(ctx context.Context, c *caller) ([]ident.TenantID, error) {
+	ids, err := a.reached(ctx, c)
+	if c.scope.All() {
+		ids = append([]ident.TenantID{ident.MSP}, ids...)
+	}
+	return ids, err
+}
+
+func (a *api) verifyAll(ctx context.Context, c *caller, in *listIn) (*pageOut[reportJSON], error) {
+	ids, err := a.chains(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]reportJSON, len(ids))
+	for i, id := range ids {
+		if out[i], err = a.verified(ctx, id, nil); err != nil {
+			return nil, err
+		}
+	}
+	return whole(in, out, func(r reportJSON) string { return string(r.Tenant) }, same)
+}
+
+func (a *api) heads(ctx context.Context, c *caller, in *listIn) (*pageOut[headJSON], error) {
+	ids, err := a.chains(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]headJSON, len(ids))
+	for i, id := range ids {
+		if out[i], err = a.head(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return whole(in, out, func(h headJSON) string { return string(h.Tenant) }, same)
 }
 
 func (a *api) auditHead(ctx context.Context, c *caller, _ *noneIn) (*bodyOut[headJSON], error) {
-	h, found, err := a.o.Audit.Head(ctx, c.tenant)
+	h, err := a.head(ctx, c.tenant)
+	return &bodyOut[headJSON]{h}, err
+}
+
+func (a *api) head(ctx context.Context, tenant ident.TenantID) (headJSON, error) {
+	h, found, err := a.o.Audit.Head(ctx, tenant)
 	if err != nil || !found {
-		return &bodyOut[headJSON]{headJSON{Tenant: c.tenant}}, err
+		return headJSON{Tenant: tenant}, err
 	}
-	return &bodyOut[headJSON]{headJSON{c.tenant, h.Head().String(), stamp(h.At)}}, nil
+	return headJSON{tenant, h.Head().String(), stamp(h.At)}, nil
 }

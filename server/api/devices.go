@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"time"
 
@@ -156,6 +157,9 @@ func (a *api) device(ctx context.Context, c *caller) (fleet.Device, error) {
 }
 
 type samplesIn struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"500"`
+	Cursor string `query:"cursor" maxLength:"100"`
+	Count  string `query:"count" enum:"only"`
 	Signal string `query:"signal" required:"true" minLength:"1" maxLength:"200" example:"system.cpu.utilization"`
 	Since  string `query:"since" maxLength:"40" default:"1h" doc:"a duration such as 1h or 3d, or a time (RFC 3339)"`
 	Until  string `query:"until" maxLength:"40" doc:"a time (RFC 3339); now when left out"`
@@ -170,8 +174,20 @@ type sampleJSON struct {
 // maxSpan is the longest stretch of samples that one request reads.
 const maxSpan = 31 * 24 * time.Hour
 
-// span reads since and until.
-func (in *samplesIn) span(now time.Time) (from, to time.Time, err error) {
+// span reads since and until, or what the cursor of the page before says.
+func (in *samplesIn) span(now time.Time) (from, to time.Time, skip int, err error) {
+	if in.Cursor == "" {
+		from, to, err = in.stretch(now)
+		return from, to, 0, err
+	}
+	var since, until int64
+	if n, err := fmt.Sscanf(in.Cursor, "%d.%d.%d", &since, &until, &skip); err != nil || n != 3 || skip < 0 || until < since || until-since > maxSpan.Milliseconds() {
+		return from, to, 0, fault.Invalidf("cursor", "not a cursor of this list").WithNext("begin again without one")
+	}
+	return time.UnixMilli(since), time.UnixMilli(until), skip, nil
+}
+
+func (in *samplesIn) stretch(now time.Time) (from, to time.Time, err error) {
 	to = now
 	if in.Until != "" {
 		if to, err = time.Parse(time.RFC3339, in.Until); err != nil {
@@ -196,7 +212,7 @@ func (a *api) samples(ctx context.Context, c *caller, in *samplesIn) (*pageOut[s
 	if _, err := a.device(ctx, c); err != nil {
 		return nil, err
 	}
-	from, to, err := in.span(c.now)
+	from, to, skip, err := in.span(c.now)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +227,16 @@ func (a *api) samples(ctx context.Context, c *caller, in *samplesIn) (*pageOut[s
 		}
 	}
 	slices.SortStableFunc(out, func(x, y sampleJSON) int { return x.Time.Compare(y.Time) })
-	return &pageOut[sampleJSON]{page[sampleJSON]{Items: out}}, nil
+	if in.Count != "" {
+		return counted[sampleJSON](len(out)), nil
+	}
+	next := ""
+	out = out[min(skip, len(out)):]
+	if len(out) > in.Limit {
+		out = out[:in.Limit]
+		next = fmt.Sprintf("%d.%d.%d", from.UnixMilli(), to.UnixMilli(), skip+in.Limit)
+	}
+	return rows(out, next, same), nil
 }
 
 type eventJSON struct {
@@ -310,5 +335,7 @@ func (a *api) why(ctx context.Context, c *caller, in *listIn) (*pageOut[whyJSON]
 	if err != nil {
 		return nil, err
 	}
-	return whole(in, list, renderWhy), nil
+	return whole(in, list, func(e deployment.Explained) string {
+		return e.Update.Source + " " + e.Update.Package + " " + e.Update.Version
+	}, renderWhy)
 }

@@ -66,7 +66,7 @@ func (a *api) listEnrollments(ctx context.Context, c *caller, in *listIn) (*page
 			seen = append(seen, e)
 		}
 	}
-	return whole(in, seen, renderEnrollment), nil
+	return whole(in, seen, func(e pki.Enrollment) string { return string(e.ID) }, renderEnrollment)
 }
 
 func (a *api) createEnrollment(ctx context.Context, c *caller, in *enrollmentIn) (*bodyOut[enrollmentMadeJSON], error) {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/steward-rmm/steward/server/auth"
@@ -76,7 +77,7 @@ type runJSON struct {
 	LocalDate string            `json:"local_date"`
 	OpensAt   *time.Time        `json:"opens_at"`
 	ClosesAt  *time.Time        `json:"closes_at"`
-	Counts    map[job.State]int `json:"job_states"`
+	Counts    map[job.State]int `json:"counts" doc:"jobs by state"`
 }
 
 func renderRun(r job.Run) runJSON {
@@ -178,9 +179,10 @@ func (a *api) jobLog(ctx context.Context, c *caller, in *listIn) (*pageOut[logJS
 	if err != nil {
 		return nil, err
 	}
-	return whole(in, parts, func(p job.LogPart) logJSON {
-		return logJSON{stamp(p.At), p.Attempt, p.Source, p.Package, p.Part, p.Text}
-	}), nil
+	return whole(in, parts, func(p job.LogPart) string { return fmt.Sprint(p.Attempt, " ", p.Part, " ", p.Source, " ", p.Package) },
+		func(p job.LogPart) logJSON {
+			return logJSON{stamp(p.At), p.Attempt, p.Source, p.Package, p.Part, p.Text}
+		})
 }
 
 type jobMoveJSON struct {
@@ -200,9 +202,9 @@ func (a *api) jobHistory(ctx context.Context, c *caller, in *listIn) (*pageOut[j
 	if err != nil {
 		return nil, err
 	}
-	return whole(in, list, func(t job.Transition) jobMoveJSON {
+	return whole(in, list, func(t job.Transition) string { return fmt.Sprint(t.Seq) }, func(t job.Transition) jobMoveJSON {
 		return jobMoveJSON{t.Seq, t.At.UTC(), t.From, t.To, words(t.Reason), t.Reason.Code}
-	}), nil
+	})
 }
 
 func (a *api) cancelJob(ctx context.Context, c *caller, in *whyIn) (*okOut, error) {

@@ -2,9 +2,12 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"slices"
 
 	"github.com/steward-rmm/steward/server/auth"
+	"github.com/steward-rmm/steward/server/fault"
 )
 
 // listIn are the parameters that every list takes.
@@ -65,13 +68,30 @@ func countPages[R any](read func(cursor string) (n int, next string, err error))
 	}
 }
 
-// whole is a list that comes in one piece; its limit cuts it.
-func whole[T, R any](in *listIn, list []T, render func(T) R) *pageOut[R] {
+// whole cuts a list that the service gives in one piece into pages: a cursor
+// is the key of the last row of the page before.
+func whole[T, R any](in *listIn, list []T, key func(T) string, render func(T) R) (*pageOut[R], error) {
 	if in.Count != "" {
-		return counted[R](len(list))
+		return counted[R](len(list)), nil
 	}
-	return rows(list, "", render)
+	if in.Cursor != "" {
+		i := slices.IndexFunc(list, func(v T) bool { return cursorOf(key(v)) == in.Cursor })
+		if i < 0 {
+			return nil, fault.Invalidf("cursor", "not a cursor of this list, or its row is gone").WithNext("begin again without one")
+		}
+		list = list[i+1:]
+	}
+	next := ""
+	if in.Limit > 0 && len(list) > in.Limit {
+		list = list[:in.Limit]
+		next = cursorOf(key(list[in.Limit-1]))
+	}
+	return rows(list, next, render), nil
 }
+
+func cursorOf(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }
+
+func same[T any](v T) T { return v }
 
 // both adds a list of one tenant and the same over all permitted ones.
 func both[I, O any](a *api, noun string, action auth.Action, msp bool, summary string, h func(context.Context, *caller, *I) (*O, error)) {

@@ -71,7 +71,7 @@ type inviteIn struct {
 
 type invitedJSON struct {
 	personJSON
-	Link string `json:"link_secret" doc:"the secret of the sign-in link, good for 24 hours; it cannot be shown again"`
+	Link string `json:"link" doc:"the sign-in link, good for 24 hours; it cannot be shown again"`
 }
 
 type tokenIn struct {
@@ -88,7 +88,8 @@ type tokenMadeJSON struct {
 }
 
 func (a *api) people() {
-	register(a, Route{Method: "GET", Path: "/people", Action: auth.PeopleRead, Reach: Anywhere, Summary: "People"}, a.listPeople)
+	both(a, "people", auth.PeopleRead, false, "People", a.listPeople)
+	register(a, Route{Method: "POST", Path: "/tenants/{tenant}/people", Action: auth.PeopleManage, Creates: true, Status: 201, Summary: "Invite a person of a customer"}, a.invite)
 	register(a, Route{Method: "POST", Path: "/people", Action: auth.PeopleManage, Reach: Anywhere, Creates: true, Status: 201, Summary: "Invite a person"}, a.invite)
 	register(a, Route{Method: "POST", Path: "/people/{id}/disable", Action: auth.PeopleManage, Reach: Anywhere, Summary: "Close an account"}, a.disable)
 	register(a, Route{Method: "POST", Path: "/people/{id}/enable", Action: auth.PeopleManage, Reach: Anywhere, Summary: "Open an account again"}, a.enable)
@@ -102,11 +103,14 @@ func (a *api) listPeople(ctx context.Context, c *caller, in *listIn) (*pageOut[p
 	if err != nil {
 		return nil, err
 	}
-	return whole(in, list, renderPerson), nil
+	return whole(in, list, func(p auth.Person) string { return string(p.ID) }, renderPerson)
 }
 
 func (a *api) invite(ctx context.Context, c *caller, in *inviteIn) (*bodyOut[invitedJSON], error) {
-	home := ident.TenantID(cmp.Or(in.Body.Home, string(ident.MSP)))
+	home := cmp.Or(c.tenant, ident.TenantID(in.Body.Home), ident.MSP)
+	if c.tenant != "" && in.Body.Tenant == "" {
+		in.Body.Tenant = string(c.tenant)
+	}
 	if err := auth.Authorize(c.Principal, auth.PeopleManage, home); err != nil {
 		return nil, err
 	}
@@ -114,7 +118,7 @@ func (a *api) invite(ctx context.Context, c *caller, in *inviteIn) (*bodyOut[inv
 	if err != nil {
 		return nil, err
 	}
-	return &bodyOut[invitedJSON]{invitedJSON{renderPerson(p), link.Reveal()}}, nil
+	return &bodyOut[invitedJSON]{invitedJSON{renderPerson(p), a.o.Link(link.Reveal())}}, nil
 }
 
 // person finds whom the caller may manage.
@@ -152,7 +156,7 @@ func (a *api) listTokens(ctx context.Context, c *caller, in *listIn) (*pageOut[t
 	if err != nil {
 		return nil, err
 	}
-	return whole(in, list, renderToken), nil
+	return whole(in, list, func(t auth.Token) string { return string(t.ID) }, renderToken)
 }
 
 func (a *api) createToken(ctx context.Context, c *caller, in *tokenIn) (*bodyOut[tokenMadeJSON], error) {

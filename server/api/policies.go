@@ -59,7 +59,7 @@ func (a *api) listPolicies(ctx context.Context, c *caller, in *listIn) (*pageOut
 	if err != nil {
 		return nil, err
 	}
-	return whole(in, docs, renderPolicy), nil
+	return whole(in, docs, func(d policy.Document) string { return string(d.Tenant) + "/" + string(d.Site) + "/" + d.Name }, renderPolicy)
 }
 
 func (a *api) effective(ctx context.Context, c *caller, in *listIn) (*pageOut[effectiveJSON], error) {
@@ -84,7 +84,7 @@ func (a *api) effective(ctx context.Context, c *caller, in *listIn) (*pageOut[ef
 			delete(p.Sites, d.Site)
 		}
 	}
-	return whole(in, out, func(e effectiveJSON) effectiveJSON { return e }), nil
+	return whole(in, out, func(e effectiveJSON) string { return string(e.Site) + "/" + e.Name }, same)
 }
 
 type planIn struct {
@@ -124,7 +124,9 @@ func (a *api) plan(ctx context.Context, c *caller, in *planIn) (*pageOut[planned
 			out = append(out, plannedJSON{t, p.Site, p.Policy, p.Opens.UTC(), p.Closes.UTC(), len(p.Devices), p.ExpectedMinutes, filled(p.Conflicts)})
 		}
 	}
-	return whole(&in.listIn, out, func(p plannedJSON) plannedJSON { return p }), nil
+	return whole(&in.listIn, out, func(p plannedJSON) string {
+		return string(p.Tenant) + "/" + string(p.Site) + "/" + p.Policy + "/" + p.OpensAt.Format(time.RFC3339)
+	}, same)
 }
 
 // reached are the tenants that the request is about.

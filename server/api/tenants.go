@@ -79,7 +79,7 @@ func (a *api) tenants() {
 	register(a, Route{Method: "GET", Path: "/tenants", Action: auth.TenantRead, Reach: Anywhere, Summary: "Customers"}, a.listTenants)
 	register(a, Route{Method: "POST", Path: "/tenants", Action: auth.TenantCreate, Reach: Everywhere, Creates: true, Status: 201, Summary: "Create a customer"}, a.createTenant)
 	register(a, Route{Method: "GET", Path: "/tenants/{tenant}", Action: auth.TenantRead, Summary: "A customer"}, a.showTenant)
-	register(a, Route{Method: "POST", Path: "/tenants/{tenant}/mode", Action: auth.TenantManage, Summary: "Change how much is done for a customer"}, a.setMode)
+	register(a, Route{Method: "PUT", Path: "/tenants/{tenant}/mode", Action: auth.TenantManage, Summary: "Change how much is done for a customer"}, a.setMode)
 	both(a, "sites", auth.TenantRead, false, "Sites", a.listSites)
 	register(a, Route{Method: "POST", Path: "/tenants/{tenant}/sites", Action: auth.SiteManage, Creates: true, Status: 201, Summary: "Create or change a site"}, a.putSite)
 	register(a, Route{Method: "GET", Path: "/lookup/{id}", Action: auth.DeviceRead, Reach: Anywhere, Summary: "What an id names, and in which customer"}, a.lookup)
@@ -90,7 +90,7 @@ func (a *api) listTenants(ctx context.Context, c *caller, in *listIn) (*pageOut[
 	if err != nil {
 		return nil, err
 	}
-	return whole(in, list, renderTenant), nil
+	return whole(in, list, func(t view.TenantRow) string { return string(t.ID) }, renderTenant)
 }
 
 func (a *api) showTenant(ctx context.Context, c *caller, _ *noneIn) (*bodyOut[tenantJSON], error) {
@@ -114,8 +114,11 @@ func (a *api) createTenant(ctx context.Context, c *caller, in *tenantIn) (*bodyO
 	return &bodyOut[tenantJSON]{renderTenant(view.TenantRow{Tenant: made})}, err
 }
 
-func (a *api) setMode(ctx context.Context, c *caller, in *modeIn) (*okOut, error) {
-	return okay(), a.o.Fleet.SetMode(ctx, c.now, c.Actor, c.tenant, fleet.Mode(in.Body.Mode), in.Body.Reason)
+func (a *api) setMode(ctx context.Context, c *caller, in *modeIn) (*bodyOut[tenantJSON], error) {
+	if err := a.o.Fleet.SetMode(ctx, c.now, c.Actor, c.tenant, fleet.Mode(in.Body.Mode), in.Body.Reason); err != nil {
+		return nil, err
+	}
+	return a.showTenant(ctx, c, nil)
 }
 
 func (a *api) listSites(ctx context.Context, c *caller, in *listIn) (*pageOut[siteJSON], error) {
@@ -123,7 +126,7 @@ func (a *api) listSites(ctx context.Context, c *caller, in *listIn) (*pageOut[si
 	if err != nil {
 		return nil, err
 	}
-	return whole(in, list, renderSite), nil
+	return whole(in, list, func(s fleet.Site) string { return string(s.Tenant) + "/" + string(s.ID) }, renderSite)
 }
 
 func (a *api) putSite(ctx context.Context, c *caller, in *siteIn) (*bodyOut[siteJSON], error) {

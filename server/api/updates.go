@@ -57,6 +57,7 @@ type releaseJSON struct {
 
 // decisionBody is what a person decides of releases.
 type decisionBody struct {
+	Action  string   `json:"action" enum:"approve,deny,wait"`
 	Source  string   `json:"source" maxLength:"100"`
 	Package string   `json:"package" maxLength:"200" doc:"a name, or a pattern with * and ?"`
 	Version string   `json:"version,omitempty" maxLength:"200" doc:"left out: every version"`
@@ -90,13 +91,8 @@ func (a *api) updates() {
 	both(a, "updates", auth.UpdateRead, false, "Updates on devices", a.listUpdates)
 	both(a, "releases", auth.UpdateRead, false, "Releases with the devices that have them", a.listReleases)
 	register(a, Route{Method: "GET", Path: "/tenants/{tenant}/decisions", Action: auth.PolicyRead, MSP: true, Summary: "What people decided of releases"}, a.listDecisions)
-	for _, action := range []policy.Action{policy.Approve, policy.Deny, policy.Wait} {
-		h := func(ctx context.Context, c *caller, in *decisionIn) (*bodyOut[decisionJSON], error) {
-			return a.decide(ctx, c, action, in.Body)
-		}
-		register(a, Route{Method: "POST", Path: "/tenants/{tenant}/updates/" + string(action), Action: auth.UpdateDecide, Creates: true, Summary: "Decide of releases for a customer"}, h)
-		register(a, Route{Method: "POST", Path: "/updates/" + string(action), Action: auth.UpdateDecide, Reach: Everywhere, Creates: true, Summary: "Decide of releases for all customers"}, h)
-	}
+	register(a, Route{Method: "POST", Path: "/tenants/{tenant}/decisions", Action: auth.UpdateDecide, Creates: true, Status: 201, Summary: "Decide of releases for a customer"}, a.decide)
+	register(a, Route{Method: "POST", Path: "/decisions", Action: auth.UpdateDecide, Reach: Everywhere, Creates: true, Status: 201, Summary: "Decide of releases for all customers"}, a.decide)
 }
 
 func (a *api) listUpdates(ctx context.Context, c *caller, in *updatesIn) (*pageOut[updateRowJSON], error) {
@@ -140,11 +136,12 @@ func (a *api) listDecisions(ctx context.Context, c *caller, in *listIn) (*pageOu
 	if err != nil {
 		return nil, err
 	}
-	return whole(in, p.Decisions, renderDecision), nil
+	return whole(in, p.Decisions, func(m policy.Manually) string { return m.ID }, renderDecision)
 }
 
-func (a *api) decide(ctx context.Context, c *caller, action policy.Action, b decisionBody) (*bodyOut[decisionJSON], error) {
-	m := policy.Manually{Tenant: c.tenant, Action: action, Source: b.Source, Package: b.Package, Version: b.Version, Days: b.Days, Reason: b.Reason, By: c.Actor, At: c.now}
+func (a *api) decide(ctx context.Context, c *caller, in *decisionIn) (*bodyOut[decisionJSON], error) {
+	b := in.Body
+	m := policy.Manually{Tenant: c.tenant, Action: policy.Action(b.Action), Source: b.Source, Package: b.Package, Version: b.Version, Days: b.Days, Reason: b.Reason, By: c.Actor, At: c.now}
 	if c.tenant == "" {
 		m.Tenant = ident.MSP
 	} else if len(b.Except) > 0 {

@@ -173,26 +173,27 @@ func (v *View) countReleases(ctx context.Context, scope ident.Scope, out map[ide
 	return err
 }
 
-// findable are the tables that Lookup knows; all have a tenant and, where
-// sited, a site.
-func findable() []struct {
+// findable is a table that Lookup knows; it has a tenant and, where sited, a
+// site.
+type findable struct {
 	kind       view.Kind
 	table, key string
 	sited      bool
-} {
-	return []struct {
-		kind       view.Kind
-		table, key string
-		sited      bool
-	}{
+}
+
+func findables() []findable {
+	return []findable{
 		{view.KindDevice, "devices", "device_id", true},
 		{view.KindEnrollment, "enrollments", "enrollment_id", true},
+		{view.KindDeployment, "deployments", "deployment_id", false},
+		{view.KindRun, "runs", "run_id", true},
+		{view.KindJob, "(SELECT j.tenant_id, j.job_id, r.site_id FROM jobs j JOIN runs r ON r.tenant_id = j.tenant_id AND r.run_id = j.run_id)", "job_id", true},
 	}
 }
 
 // Find says what an id names and where.
 func (v *View) Find(ctx context.Context, scope ident.Scope, id string) (view.Kind, ident.TenantID, error) {
-	for _, f := range findable() {
+	for _, f := range findables() {
 		c := conditions{}
 		c.add("x." + f.key + " = " + c.arg(id))
 		if f.sited {
@@ -251,7 +252,34 @@ func (v *View) Events(ctx context.Context, tenant ident.TenantID, device ident.D
 		}
 		all = append(all, events...)
 	}
-	return all, nil
+	jobs, err := v.jobEvents(ctx, tenant, device, after, limit)
+	return append(all, jobs...), err
+}
+
+// jobEvents are the transitions of the device's jobs. Numbers rise per job, so
+// an event's id is that of its job and the number.
+func (v *View) jobEvents(ctx context.Context, tenant ident.TenantID, device ident.DeviceID, after view.Mark, limit int) ([]view.Event, error) {
+	c := conditions{}
+	c.add("h.tenant_id = " + c.arg(tenant) + " AND h.device_id = " + c.arg(device) + " AND h.from_state <> h.to_state")
+	if !after.At.IsZero() {
+		job, number, _ := strings.Cut(after.Bound(view.EventJob), ".")
+		seq, _ := strconv.ParseInt(number, 10, 64) // a bound without a number takes all or nothing
+		at := c.arg(ms(after.At))
+		c.add("(h.at < " + at + " OR h.at = " + at + " AND (h.job_id, h.seq) < (" + c.arg(job) + ", " + c.arg(seq) + "))")
+	}
+	return list(ctx, v.s.main, scanJobEvent, `SELECT h.seq, h.at, h.job_id, h.from_state, h.to_state, h.reason FROM job_history h`+c.where()+
+		` ORDER BY h.at DESC, h.job_id DESC, h.seq DESC LIMIT `+c.arg(limit+1), c.args...)
+}
+
+func scanJobEvent(r *sql.Rows) (e view.Event, err error) {
+	var seq int64
+	var why string
+	if err = r.Scan(&seq, asTime(&e.At), &e.Job, &e.From, &e.To, &why); err != nil {
+		return e, err
+	}
+	e.Kind, e.ID = view.EventJob, string(e.Job)+"."+view.Number(seq)
+	e.Reason, err = reason.Decode(why)
+	return e, err
 }
 
 func scanUpdateEvent(r *sql.Rows) (e view.Event, err error) {
