@@ -26,6 +26,7 @@ type Options struct {
 	Log      *slog.Logger
 	Now      func() time.Time                                            // nil: the clock
 	Dial     func(ctx context.Context, address string) (net.Conn, error) // nil: the network
+	Hook     func(point string)                                          // of the journal, see spool.Options; nil but in tests
 }
 
 // App is the running agent.
@@ -66,7 +67,7 @@ func New(o Options) (_ *App, err error) {
 	if a.lock, err = takeLock(o.Dir); err != nil {
 		return nil, err
 	}
-	if a.journal, err = spool.Open(o.Dir, spool.Options{}); err != nil {
+	if a.journal, err = spool.Open(o.Dir, spool.Options{Hook: o.Hook}); err != nil {
 		return nil, err
 	}
 	if aside := a.journal.SetAside(); aside != "" {

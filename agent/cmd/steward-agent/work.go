@@ -118,7 +118,7 @@ func serve(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	app, err := agent.New(agent.Options{Dir: *data, Version: version, Settings: settings, Log: log})
+	app, err := agent.New(agent.Options{Dir: *data, Version: version, Settings: settings, Log: log, Hook: crashHook()})
 	if err != nil {
 		return err
 	}
