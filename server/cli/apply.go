@@ -12,7 +12,7 @@ import (
 )
 
 // maxDocuments is the most that is read of a file of documents.
-const maxDocuments = 8 << 20
+const maxDocuments = 1 << 20 // the server takes no more at once
 
 // Apply applies documents.
 type Apply struct {
@@ -42,7 +42,7 @@ func (c *Apply) Run(x *call) error {
 	if err != nil {
 		var f *fault.Error
 		if errors.As(err, &f) && f.Kind == fault.Invalid {
-			f.Field = c.name()
+			f.Field = strings.TrimSuffix(c.name()+", "+f.Field, ", ")
 		}
 		return err
 	}
@@ -100,6 +100,9 @@ func (x *call) changes(list []object, dry bool) {
 		action := o.str("action")
 		counts[action]++
 		name := o.str("name")
+		if site := o.str("site"); site != "" {
+			name = site + "/" + name
+		}
 		if t := o.str("tenant"); t != "" && t != name {
 			name = t + "/" + name
 		}

@@ -117,22 +117,33 @@ func (b because) Validate() error {
 	return nil
 }
 
-// act posts an action on a thing with its reason and prints what became of it.
+// act posts an action on a thing with its reason, if it takes one, and prints
+// what became of the thing.
 func (x *call) act(kind, id, action, reason string) error {
 	p, err := x.find(kind, id)
 	if err != nil {
 		return err
 	}
-	raw, o, err := x.object("POST", p.path(action), nil, map[string]string{"reason": reason})
+	var body any
+	if reason != "" {
+		body = map[string]string{"reason": reason}
+	}
+	raw, o, err := x.object("POST", p.path(action), nil, body)
 	if err != nil {
 		return err
+	}
+	if o.raw("state") == "" && kind != "enrollment" {
+		// It is done; that the thing cannot be read again undoes nothing.
+		if now, read, err := x.object("GET", p.path(), nil, nil); err == nil {
+			raw, o = now, read
+		}
 	}
 	if x.JSON {
 		x.json(raw)
 		return nil
 	}
 	if s := o.raw("state"); s != "" {
-		x.say("%s %s: %s", kind, id, x.paint(toneOf(s), words(s)))
+		x.say("%s %s: %s  %s", kind, id, x.paint(toneOf(s), words(s)), o.str("reason"))
 		return nil
 	}
 	x.say("%s %s: done", kind, id)

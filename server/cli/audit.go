@@ -2,11 +2,14 @@ package cli
 
 import (
 	"encoding/json"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/steward-rmm/steward/server/fault"
+	"github.com/steward-rmm/steward/server/ident"
 )
 
 // Audit are the commands of the record of who did what.
@@ -25,8 +28,12 @@ type auditList struct {
 }
 
 func (c *auditList) Run(x *call) error {
+	from := ""
+	if c.Since != "" {
+		from = x.Now().Add(-c.Since.duration()).UTC().Format(time.RFC3339)
+	}
 	return x.list(c.listing, "entries", c.path("audit"),
-		query("action", c.Action, "actor", c.Actor, "object", c.Object, "since", string(c.Since)),
+		query("action", c.Action, "actor", c.Actor, "object", c.Object, "from", from),
 		number("SEQ", "seq"), x.at("WHEN", "at"), id("CUSTOMER", "tenant"), text("WHO", "actor"), text("DID", "action"),
 		long("TO", "object"), long("REASON", "reason"))
 }
@@ -53,7 +60,7 @@ func (c *auditVerify) Validate() error {
 
 // Run prints what was found; a record that does not add up is exit 1.
 func (c *auditVerify) Run(x *call) error {
-	raw, list, err := x.oneOrAll(c.path("audit", "verify"), c.Head)
+	raw, list, err := x.chains(c.Tenant, "verify", query("head", c.Head))
 	if err != nil {
 		return err
 	}
@@ -77,29 +84,42 @@ func (c *auditVerify) Run(x *call) error {
 	return nil
 }
 
-// oneOrAll reads what is an object for one record and a list over all.
-func (x *call) oneOrAll(path []string, head string) (json.RawMessage, []object, error) {
-	raw, err := x.ask("GET", path, query("head", head), nil)
+// chains asks about one record, or about each that the token may read: the
+// server's own and those of the customers.
+func (x *call) chains(of tenant, what string, q url.Values) (json.RawMessage, []object, error) {
+	if of != "" {
+		raw, o, err := x.object("GET", whose{of}.path("audit", what), q, nil)
+		return raw, []object{o}, err
+	}
+	slugs := []string{string(ident.MSP)}
+	err := x.walk([]string{"tenants"}, query(), nil, func(raw json.RawMessage) error {
+		o, err := decode(raw)
+		if err == nil && slug(o.raw("slug")).Validate() == nil {
+			slugs = append(slugs, o.raw("slug"))
+		}
+		return err
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	items, err := rows(raw)
-	if err != nil { // one record
-		o, err := decode(raw)
-		return raw, []object{o}, err
-	}
+	var refused error
+	var raws []json.RawMessage
 	var list []object
-	for _, r := range items {
-		o, err := decode(r)
+	for _, s := range slugs {
+		raw, o, err := x.object("GET", whose{tenant(s)}.path("audit", what), q, nil)
+		if fault.Is(err, fault.Forbidden) || fault.Is(err, fault.NotFound) {
+			refused = err
+			continue
+		}
 		if err != nil {
 			return nil, nil, err
 		}
-		list = append(list, o)
+		raws, list = append(raws, raw), append(list, o)
 	}
-	if items == nil {
-		items = []json.RawMessage{}
+	if len(list) == 0 {
+		return nil, nil, refused
 	}
-	raw, err = json.Marshal(items)
+	raw, err := json.Marshal(raws)
 	return raw, list, err
 }
 
@@ -122,8 +142,8 @@ func (x *call) verdict(name string, o object) {
 		}
 	}
 	x.say("  %s", strings.Join(facts, ", "))
-	if seq := o.first("tip.seq"); seq != "" && seq != "0" {
-		x.say("  head %s:%s", seq, o.first("tip.hash"))
+	if head := o.str("head"); head != "" {
+		x.say("  head %s", head)
 	}
 }
 
@@ -133,7 +153,7 @@ type auditHead struct {
 
 // Run prints SEQ:HASH alone for one record, a table over all.
 func (c *auditHead) Run(x *call) error {
-	raw, list, err := x.oneOrAll(c.path("audit", "head"), "")
+	raw, list, err := x.chains(c.Tenant, "head", query())
 	if err != nil {
 		return err
 	}
@@ -141,11 +161,14 @@ func (c *auditHead) Run(x *call) error {
 		x.json(raw)
 		return nil
 	}
-	head := func(o object) cell { return cell{text: o.first("seq") + ":" + o.first("hash")} }
-	if c.Tenant != "" && len(list) == 1 {
-		x.say("%s", head(list[0]).text)
+	if c.Tenant == "" {
+		x.objects(list, id("RECORD", "tenant"), id("HEAD", "head"), x.at("SIGNED", "at"))
 		return nil
 	}
-	x.objects(list, id("RECORD", "tenant"), column{title: "HEAD", give: firm, show: head}, x.at("SIGNED", "at"))
+	head := list[0].str("head")
+	if head == "" {
+		return fault.NotFoundf("no head of %s is signed yet", c.Tenant).WithNext("heads are signed as entries come")
+	}
+	x.say("%s", head)
 	return nil
 }

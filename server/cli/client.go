@@ -195,11 +195,12 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 	return f.WithNext("is the server running, and STEWARD_URL its console?")
 }
 
-// problem is an error of the API (RFC 9457); next and errors are Steward's.
+// problem is an error of the API (RFC 9457); the last three are Steward's.
 type problem struct {
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
-	Next   string `json:"next"`
+	Field  string `json:"field"` // or line and column
+	Next   string `json:"next_step"`
 	Errors []struct {
 		Location string `json:"location"`
 		Message  string `json:"message"`
@@ -225,15 +226,13 @@ func problemOf(resp *http.Response) error {
 	if text == "" {
 		text = p.Title
 	}
-	for i, e := range p.Errors {
-		sep := "; "
-		if i == 0 {
-			sep = ": "
+	for _, e := range p.Errors {
+		if e.Message != p.Detail { // the first one is often the detail itself
+			text += "; " + strings.TrimPrefix(e.Location+" "+e.Message, " ")
 		}
-		text += sep + strings.TrimPrefix(e.Location+" "+e.Message, " ")
 	}
 	f := fault.New(kindOf(resp.StatusCode), "%s", cut(line(text), 800))
-	f.Next = line(p.Next)
+	f.Field, f.Next = line(p.Field), line(p.Next)
 	if f.Next == "" {
 		f.Next = nextOf(resp)
 	}

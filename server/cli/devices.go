@@ -156,6 +156,30 @@ func (x *call) why(o object) {
 	}
 }
 
+// whole prints a list that came in one piece.
+func (x *call) whole(raw json.RawMessage, none string, cols ...column) error {
+	list, err := rows(raw)
+	if err != nil {
+		return err
+	}
+	if x.JSON {
+		x.array(list)
+		return nil
+	}
+	objects := make([]object, len(list))
+	for i, r := range list {
+		if objects[i], err = decode(r); err != nil {
+			return err
+		}
+	}
+	if len(objects) == 0 {
+		x.say("%s", none)
+		return nil
+	}
+	x.objects(objects, cols...)
+	return nil
+}
+
 // array prints rows as a JSON array, one a line.
 func (x *call) array(list []json.RawMessage) {
 	if len(list) == 0 {
@@ -185,7 +209,11 @@ func (c *devicesSamples) Run(x *call) error {
 	if err != nil {
 		return err
 	}
-	return x.list(listing{}, "samples", p.path("samples"), query("signal", c.Signal, "since", string(c.Since)),
+	raw, err := x.ask("GET", p.path("samples"), query("signal", c.Signal, "since", string(c.Since)), nil)
+	if err != nil {
+		return err
+	}
+	return x.whole(raw, "No sample of "+line(c.Signal)+" in that time.",
 		x.at("TIME", "time"), number("VALUE", "value"), column{title: "OF", give: flex, show: attributes})
 }
 

@@ -73,7 +73,6 @@ func (c *enrollmentsList) Run(x *call) error {
 
 type enrollmentsRevoke struct {
 	item
-	Reason string `placeholder:"TEXT" help:"Why; it stands in the audit record."`
 }
 
-func (c *enrollmentsRevoke) Run(x *call) error { return x.act("enrollment", c.ID, "revoke", c.Reason) }
+func (c *enrollmentsRevoke) Run(x *call) error { return x.act("enrollment", c.ID, "revoke", "") }

@@ -117,7 +117,7 @@ func (x *call) log(parts []json.RawMessage) {
 		}
 		if a := o.str("attempt"); a != attempt {
 			attempt = a
-			x.say("%s", x.paint(faint, strings.TrimSpace("attempt "+a+" "+x.when(o.raw("at")))))
+			x.say("%s", x.paint(faint, strings.TrimSpace("attempt "+a+" "+x.when(o.raw("time")))))
 		}
 		for _, l := range lines(o.raw("text")) {
 			x.say("%s", l)

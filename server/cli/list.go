@@ -42,6 +42,8 @@ type listing struct {
 	whose
 	Limit *int `placeholder:"N" xor:"rows" help:"Only the first N rows."`
 	Count bool `xor:"rows" help:"Only how many there are."`
+
+	only func(object) bool // of rows that the server cannot leave out; nil: all
 }
 
 // Validate is called by kong.
@@ -66,12 +68,25 @@ func query(pairs ...string) url.Values {
 // list reads a list to its end and prints it: the rows themselves as they
 // come, or a table. what is its plural for people.
 func (x *call) list(l listing, what string, path []string, q url.Values, cols ...column) error {
-	if l.Count {
+	if l.Count && l.only == nil {
 		return x.count(path, q)
 	}
 	var table [][]cell
-	printed := 0
-	err := x.walk(path, q, l.Limit, func(raw json.RawMessage) error {
+	printed, found := 0, 0
+	limit := l.Limit
+	if l.only != nil {
+		limit = nil
+	}
+	err := x.walk(path, q, limit, func(raw json.RawMessage) error {
+		if l.only != nil {
+			o, err := decode(raw)
+			if err != nil || !l.only(o) || l.Limit != nil && found >= *l.Limit {
+				return err
+			}
+		}
+		if found++; l.Count {
+			return nil
+		}
 		if x.JSON {
 			sep := ",\n"
 			if printed == 0 {
@@ -95,6 +110,8 @@ func (x *call) list(l listing, what string, path []string, q url.Values, cols ..
 	switch {
 	case err != nil:
 		return err
+	case l.Count:
+		x.counted(found)
 	case x.JSON && printed == 0:
 		x.say("[]")
 	case x.JSON:
@@ -167,10 +184,14 @@ func (x *call) count(path []string, q url.Values) error {
 	if err := json.Unmarshal(raw, &n); err != nil || n.Count == nil {
 		return fault.New(fault.Unavailable, "the server did not count").WithNext("are steward and the server of one version?")
 	}
-	if x.JSON {
-		x.say(`{"count": %d}`, *n.Count)
-		return nil
-	}
-	x.say("%d", *n.Count)
+	x.counted(*n.Count)
 	return nil
+}
+
+func (x *call) counted(n int) {
+	if x.JSON {
+		x.say(`{"count": %d}`, n)
+		return
+	}
+	x.say("%d", n)
 }

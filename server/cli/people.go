@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"net/url"
 	"strings"
 
 	"github.com/steward-rmm/steward/server/fault"
@@ -19,16 +20,40 @@ type peopleList struct {
 }
 
 func (c *peopleList) Run(x *call) error {
-	return x.list(c.listing, "people", c.path("people"), query(),
-		long("NAME", "name"), long("E-MAIL", "email"), id("CUSTOMER", "tenant"), text("ROLE", "role", "grants"),
+	if c.Tenant != "" {
+		c.only = func(o object) bool { return o.raw("tenant") == string(c.Tenant) }
+	}
+	return x.list(c.listing, "people", []string{"people"}, query(),
+		long("NAME", "name"), long("E-MAIL", "email"), id("OF", "tenant"), column{title: "RIGHTS", give: flex, show: rights},
 		state("STATE", "state"), id("ID", "id"))
+}
+
+// rights says a person's or a token's roles and where they hold.
+func rights(o object) cell {
+	var parts []string
+	for _, g := range o.list("grants") {
+		where := "all customers"
+		if g.get("all") != true {
+			var places []string
+			for _, p := range g.list("tenants") {
+				place := p.str("tenant")
+				if sites := p.str("sites"); sites != "" {
+					place += " (" + sites + ")"
+				}
+				places = append(places, place)
+			}
+			where = strings.Join(places, ", ")
+		}
+		parts = append(parts, g.str("role")+" of "+where)
+	}
+	return cell{text: strings.Join(parts, "; ")}
 }
 
 type peopleInvite struct {
 	Email  string `arg:"" help:"Where the person reads mail; also the name to sign in with."`
 	Name   string `placeholder:"N" help:"The person's name."`
 	Role   string `enum:"owner,technician,viewer" default:"technician" help:"owner, technician or viewer."`
-	Tenant tenant `placeholder:"T" help:"Only this customer; without it all of them."`
+	Tenant tenant `placeholder:"T" help:"A customer's own person, with rights there alone; without it the provider's, with rights everywhere."`
 }
 
 func (c *peopleInvite) Validate() error {
@@ -39,8 +64,14 @@ func (c *peopleInvite) Validate() error {
 }
 
 func (c *peopleInvite) Run(x *call) error {
-	body := map[string]string{"email": c.Email, "name": c.Name, "role": c.Role}
-	raw, o, err := x.object("POST", whose{c.Tenant}.path("people"), nil, body)
+	body := map[string]string{"email": c.Email, "role": c.Role}
+	if c.Name != "" {
+		body["name"] = c.Name
+	}
+	if c.Tenant != "" && c.Tenant != tenant(ident.MSP) {
+		body["tenant"], body["home"] = string(c.Tenant), string(c.Tenant)
+	}
+	raw, o, err := x.object("POST", []string{"people"}, nil, body)
 	if err != nil {
 		return err
 	}
@@ -48,8 +79,8 @@ func (c *peopleInvite) Run(x *call) error {
 		x.json(raw)
 		return nil
 	}
-	if link := o.first("link", "url"); link != "" {
-		x.say("%s", link)
+	if secret := o.str("link_secret"); secret != "" {
+		x.say("%s", x.api.base.JoinPath("link", url.PathEscape(secret)))
 		return nil
 	}
 	x.say("%s is invited.", line(c.Email))

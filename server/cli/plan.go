@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -15,8 +16,8 @@ type Plan struct {
 
 // Validate is called by kong.
 func (c *Plan) Validate() error {
-	if c.Days < 1 || c.Days > 366 {
-		return fault.New(fault.Invalid, "--days: want 1 to 366, not %d", c.Days)
+	if c.Days < 1 || c.Days > 90 {
+		return fault.New(fault.Invalid, "--days: want 1 to 90, not %d", c.Days)
 	}
 	return nil
 }
@@ -42,18 +43,14 @@ func (c *Plan) Run(x *call) error {
 		return nil
 	}
 	var plan []opening
+	zones := x.zones(c.whose)
 	for _, r := range list {
 		o, err := decode(r)
 		if err != nil {
 			return err
 		}
 		p := opening{object: o}
-		zone := x.Zone
-		if name := o.raw("time_zone"); name != "" {
-			if loc, err := time.LoadLocation(name); err == nil {
-				zone = loc
-			}
-		}
+		zone := zones.of(o.raw("tenant"), o.raw("site"))
 		if p.opens, err = time.Parse(time.RFC3339, o.raw("opens_at")); err != nil {
 			return fault.New(fault.Unavailable, "the server's plan has an opening without a time")
 		}
@@ -67,6 +64,39 @@ func (c *Plan) Run(x *call) error {
 	}
 	x.plan(plan)
 	return nil
+}
+
+// zones are the time zones of sites, and of tenants under the empty site.
+type zones struct {
+	names map[[2]string]string
+	other *time.Location
+}
+
+// zones reads them; where they are not to be had the reader's zone stands in.
+func (x *call) zones(w whose) zones {
+	z := zones{names: map[[2]string]string{}, other: x.Zone}
+	note := func(slug func(object) [2]string) func(json.RawMessage) error {
+		return func(raw json.RawMessage) error {
+			if o, err := decode(raw); err == nil && o.raw("time_zone") != "" {
+				z.names[slug(o)] = o.raw("time_zone")
+			}
+			return nil
+		}
+	}
+	_ = x.walk([]string{"tenants"}, query(), nil, note(func(o object) [2]string { return [2]string{o.raw("slug"), ""} }))
+	_ = x.walk(w.path("sites"), query(), nil, note(func(o object) [2]string { return [2]string{o.raw("tenant"), o.raw("slug")} }))
+	return z
+}
+
+func (z zones) of(tenant, site string) *time.Location {
+	for _, at := range [][2]string{{tenant, site}, {tenant, ""}} {
+		if name := z.names[at]; name != "" {
+			if loc, err := time.LoadLocation(name); err == nil {
+				return loc
+			}
+		}
+	}
+	return z.other
 }
 
 // plan prints openings under the day on which they open, local to each.

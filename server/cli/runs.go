@@ -18,9 +18,9 @@ func (c *runsList) Run(x *call) error {
 
 // counts shows a run's jobs by state.
 func counts(o object) cell {
-	m, ok := o.get("counts").(map[string]any)
+	m, ok := o.get("job_states").(map[string]any)
 	if !ok {
-		return cell{text: o.str("jobs")}
+		return cell{}
 	}
 	text := ""
 	for _, p := range pairs(m) {
@@ -53,5 +53,8 @@ func (c *runsShow) Run(x *call) error {
 		[2]string{"policy", o.str("policy")}, [2]string{"opens", x.when(o.raw("opens_at"))},
 		[2]string{"closes", x.when(o.raw("closes_at"))}, [2]string{"jobs", counts(o).text})
 	x.say("")
-	return x.list(listing{}, "jobs", []string{"tenants", p.tenant, "jobs"}, query("run", c.ID), x.jobColumns()...)
+	if jobs := o.list("jobs"); len(jobs) > 0 {
+		x.objects(jobs, x.jobColumns()...)
+	}
+	return nil
 }

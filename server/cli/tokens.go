@@ -16,8 +16,8 @@ func (c *tokensList) Validate() error { return listing{Limit: c.Limit}.Validate(
 
 func (c *tokensList) Run(x *call) error {
 	return x.list(listing{Limit: c.Limit, Count: c.Count}, "tokens", []string{"tokens"}, query(),
-		long("NAME", "name"), text("ROLE", "role", "grants"), id("CUSTOMER", "tenant"), x.at("LAST USED", "last_used_at"),
-		x.at("EXPIRES", "expires_at"), id("ID", "id"))
+		long("NAME", "name"), column{title: "RIGHTS", give: flex, show: rights}, id("OF", "tenant"), x.at("LAST USED", "last_used_at"),
+		x.at("EXPIRES", "expires_at"), x.at("REVOKED", "revoked_at"), id("ID", "id"))
 }
 
 type tokensRevoke struct {

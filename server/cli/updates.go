@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/steward-rmm/steward/server/fault"
+	"github.com/steward-rmm/steward/server/ident"
 )
 
 // Updates are the commands of what could be installed, and of deciding it by
@@ -30,27 +31,26 @@ func (c *updatesList) Run(x *call) error {
 		query("state", c.State, "source", c.Source, "package", c.Package, "kind", c.Kind, "device", c.Device),
 		long("HOST", "hostname", "device"), id("CUSTOMER", "tenant"), text("SOURCE", "source"), long("PACKAGE", "package"),
 		text("INSTALLED", "installed_version"), text("AVAILABLE", "available_version"), text("KIND", "kind"),
-		column{title: "STATE", give: firm, show: func(o object) cell { return word(o.raw("state")) }}, long("REASON", "reason"))
+		column{title: "STATE", give: firm, show: word}, long("REASON", "reason"))
 }
 
 // word is one of the six words that lists show for an update; of an ended one
 // its state.
-func word(s string) cell {
-	switch s {
-	case "available", "failed", "halted", "unknown":
-		return cell{"needs you", bad}
-	case "approved", "waiting":
-		return cell{"waiting", plain}
-	case "scheduled":
-		return cell{"tonight", busy}
-	case "downloading", "installing":
-		return cell{"running", busy}
-	case "reboot_pending":
-		return cell{"restart needed", care}
-	case "verified":
-		return cell{"done", good}
+func word(o object) cell {
+	w := o.raw("word")
+	switch w {
+	case "":
+		return stateCell(o.raw("state"))
+	case "needs_you":
+		return cell{words(w), bad}
+	case "restart_needed":
+		return cell{words(w), care}
+	case "running", "tonight":
+		return cell{words(w), busy}
+	case "done":
+		return cell{words(w), good}
 	}
-	return stateCell(s)
+	return cell{words(w), plain}
 }
 
 // release is what a decision is about.
@@ -75,7 +75,7 @@ func (x *call) decide(action string, c release) error {
 	if action != "wait" && c.Days != nil {
 		return fault.New(fault.Invalid, "--days: only with wait")
 	}
-	body := map[string]any{"action": action, "source": c.Source, "package": c.Package, "reason": c.Reason}
+	body := map[string]any{"source": c.Source, "package": c.Package, "reason": c.Reason}
 	if c.Version != "" {
 		body["version"] = c.Version
 	}
@@ -85,10 +85,13 @@ func (x *call) decide(action string, c release) error {
 	if c.Expires != "" {
 		body["expires"] = string(c.Expires)
 	}
+	if c.Tenant == tenant(ident.MSP) {
+		c.Tenant = "" // the MSP's own decisions hold for all customers
+	}
 	if len(c.Except) > 0 {
 		body["except"] = c.Except
 	}
-	raw, _, err := x.object("POST", whose{c.Tenant}.path("decisions"), nil, body)
+	raw, _, err := x.object("POST", whose{c.Tenant}.path("updates", action), nil, body)
 	if err != nil {
 		return err
 	}

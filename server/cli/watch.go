@@ -57,6 +57,7 @@ func (c *deploymentsWatch) Run(x *call) error {
 	if !x.JSON {
 		x.headline(o)
 		x.say("")
+		w.names()
 	}
 	if err := x.out.Flush(); err != nil {
 		return fmt.Errorf("write the answer: %w", err)
@@ -88,6 +89,21 @@ func (c *deploymentsWatch) Run(x *call) error {
 	}
 }
 
+// maxNames bounds the names that are read before watching.
+const maxNames = 5000
+
+// names reads host names, so that lines tell them; without them the devices'
+// ids stand there.
+func (w *watch) names() {
+	limit := maxNames
+	_ = w.x.walk([]string{"tenants", w.at.tenant, "devices"}, query(), &limit, func(raw json.RawMessage) error {
+		if o, err := decode(raw); err == nil {
+			w.hosts[o.raw("id")] = o.str("hostname")
+		}
+		return nil
+	})
+}
+
 // lost reports whether an error may pass by itself.
 func lost(err error) bool {
 	return err != nil && (fault.Is(err, fault.Unavailable) || fault.Is(err, fault.TooMany) || fault.Is(err, fault.Internal))
@@ -106,11 +122,6 @@ func (w *watch) read() (object, error) {
 		return nil, err
 	}
 	w.state = o.raw("state")
-	for _, j := range o.list("jobs") {
-		if host := j.str("hostname"); host != "" {
-			w.hosts[j.raw("device")] = host
-		}
-	}
 	w.count(o)
 	return o, nil
 }
@@ -206,14 +217,13 @@ func (w *watch) confirm() (bool, error) {
 
 // transition is the data of an event.
 type transition struct {
-	At       string `json:"at"`
-	Subject  string `json:"subject"`
-	ID       string `json:"id"`
-	Device   string `json:"device"`
-	Hostname string `json:"hostname"`
-	From     string `json:"from"`
-	To       string `json:"to"`
-	Reason   string `json:"reason"`
+	At      string `json:"at"`
+	Subject string `json:"subject"`
+	ID      string `json:"id"`
+	Device  string `json:"device"`
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Reason  string `json:"reason"`
 }
 
 // take prints one event and remembers it.
@@ -271,7 +281,7 @@ func (w *watch) tell(t transition) {
 }
 
 func (w *watch) host(t transition) string {
-	for _, name := range []string{t.Hostname, w.hosts[t.Device], t.Device, t.ID} {
+	for _, name := range []string{w.hosts[t.Device], t.Device, t.ID} {
 		if s := line(name); s != "" {
 			return s
 		}
