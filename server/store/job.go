@@ -117,7 +117,7 @@ func scanRelease(r *sql.Rows) (out jobRelease, err error) {
 }
 
 func (b *Job) one(ctx context.Context, bulk bool, rest string, args ...any) (job.Job, bool, error) {
-	jobs, err := b.jobs(ctx, bulk, rest, args...)
+	jobs, err := b.jobs(ctx, bulk, rest+` LIMIT 1`, args...)
 	if err != nil || len(jobs) == 0 {
 		return job.Job{}, false, err
 	}
