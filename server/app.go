@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/steward-rmm/steward/server/api"
 	"github.com/steward-rmm/steward/server/apply"
 	"github.com/steward-rmm/steward/server/deployment"
 	"github.com/steward-rmm/steward/server/fleet"
@@ -141,8 +142,10 @@ func New(ctx context.Context, cfg Config) (a *App, err error) {
 		Samples: a.samples, Record: record})
 
 	a.gateway = gateway.New(gateway.Options{Session: a.sessions, Keys: keys, Now: a.now, Log: log})
-	scripts, pages := http.NotFoundHandler(), http.NotFoundHandler()
-	_, _ = views, documents
+	people := a.base.auth
+	scripts := api.New(api.Options{Auth: people, People: people, Fleet: a.fleet, View: views, Policies: a.policy, Apply: documents, Deployments: a.deploy,
+		Planner: a.deploy, Jobs: a.jobs, Samples: a.samples, Enrollments: enrollments, Audit: record, Wake: a.hub, Version: cfg.Version, Now: a.now, Log: log})
+	pages := http.NotFoundHandler()
 	a.handler = a.front(scripts, pages)
 
 	if err := a.fleet.Load(ctx); err != nil {

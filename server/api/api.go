@@ -91,7 +91,7 @@ func build(o Options) *api {
 			Info:    &huma.Info{Title: "Steward", Version: o.Version},
 			Servers: []*huma.Server{{URL: Prefix}},
 			Components: &huma.Components{
-				Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				Schemas:         huma.NewMapRegistry("#/components/schemas/", schemaName),
 				SecuritySchemes: map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}},
 			},
 			Security: []map[string][]string{{"token": {}}},

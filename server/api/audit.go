@@ -11,7 +11,7 @@ import (
 )
 
 type auditIn struct {
-	listIn
+	ListIn
 	From   string `query:"from" maxLength:"40" doc:"a time (RFC 3339), included"`
 	To     string `query:"to" maxLength:"40" doc:"a time (RFC 3339), not included"`
 	Actor  string `query:"actor" maxLength:"100" doc:"an id"`
@@ -136,7 +136,7 @@ func (a *api) chains(ctx context.Context, c *caller) ([]ident.TenantID, error) {
 	return ids, err
 }
 
-func (a *api) verifyAll(ctx context.Context, c *caller, in *listIn) (*pageOut[reportJSON], error) {
+func (a *api) verifyAll(ctx context.Context, c *caller, in *ListIn) (*pageOut[reportJSON], error) {
 	ids, err := a.chains(ctx, c)
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (a *api) verifyAll(ctx context.Context, c *caller, in *listIn) (*pageOut[re
 	return whole(in, out, func(r reportJSON) string { return string(r.Tenant) }, same)
 }
 
-func (a *api) heads(ctx context.Context, c *caller, in *listIn) (*pageOut[headJSON], error) {
+func (a *api) heads(ctx context.Context, c *caller, in *ListIn) (*pageOut[headJSON], error) {
 	ids, err := a.chains(ctx, c)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 )
 
 type deploymentsIn struct {
-	listIn
+	ListIn
 	State   string `query:"state" enum:"running,paused,halted,completed,cancelled,superseded"`
 	Policy  string `query:"policy" maxLength:"200"`
 	Package string `query:"package" maxLength:"300"`

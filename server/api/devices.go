@@ -20,7 +20,7 @@ import (
 )
 
 type devicesIn struct {
-	listIn
+	ListIn
 	Filter string `query:"filter" maxLength:"2000" example:"os:windows tag:x updates>0 online:true offline:1h"`
 	Sort   string `query:"sort" enum:"name,tenant,site,state,os,last_seen,updates,-name,-tenant,-site,-state,-os,-last_seen,-updates" doc:"a leading minus turns the order round"`
 }
@@ -269,7 +269,7 @@ func renderEvent(e view.Event) eventJSON {
 	return out
 }
 
-func (a *api) timeline(ctx context.Context, c *caller, in *listIn) (*pageOut[eventJSON], error) {
+func (a *api) timeline(ctx context.Context, c *caller, in *ListIn) (*pageOut[eventJSON], error) {
 	read := func(cursor string, limit int) ([]view.Event, string, error) {
 		return a.o.View.Timeline(ctx, c.scope, c.tenant, ident.DeviceID(c.id), cursor, limit)
 	}
@@ -324,7 +324,7 @@ func renderBlocker(b deployment.Blocker) blockerJSON {
 	return blockerJSON{b.Reason.Code, words(b.Reason), stamp(b.Until), b.Reason.NextStep(time.UTC)}
 }
 
-func (a *api) why(ctx context.Context, c *caller, in *listIn) (*pageOut[whyJSON], error) {
+func (a *api) why(ctx context.Context, c *caller, in *ListIn) (*pageOut[whyJSON], error) {
 	if a.o.Planner == nil {
 		return nil, notYet("why")
 	}

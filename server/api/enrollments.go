@@ -55,7 +55,7 @@ func (a *api) enrollments() {
 	register(a, Route{Method: "POST", Path: "/tenants/{tenant}/enrollments/{id}/revoke", Action: auth.EnrollmentCreate, Summary: "End an enrollment"}, a.revokeEnrollment)
 }
 
-func (a *api) listEnrollments(ctx context.Context, c *caller, in *listIn) (*pageOut[enrollmentJSON], error) {
+func (a *api) listEnrollments(ctx context.Context, c *caller, in *ListIn) (*pageOut[enrollmentJSON], error) {
 	list, err := a.o.Enrollments.List(ctx, c.scope)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 )
 
 type jobsIn struct {
-	listIn
+	ListIn
 	Device     string `query:"device" maxLength:"100"`
 	Run        string `query:"run" maxLength:"100"`
 	State      string `query:"state" enum:"queued,needs_agreement,leased,running,cancelling,succeeded,failed,deferred,expired,cancelled,unknown"`
@@ -171,7 +171,7 @@ type logJSON struct {
 	Text    string     `json:"text"`
 }
 
-func (a *api) jobLog(ctx context.Context, c *caller, in *listIn) (*pageOut[logJSON], error) {
+func (a *api) jobLog(ctx context.Context, c *caller, in *ListIn) (*pageOut[logJSON], error) {
 	if _, err := a.job(ctx, c); err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ type jobMoveJSON struct {
 	ReasonCode reason.Code `json:"reason_code"`
 }
 
-func (a *api) jobHistory(ctx context.Context, c *caller, in *listIn) (*pageOut[jobMoveJSON], error) {
+func (a *api) jobHistory(ctx context.Context, c *caller, in *ListIn) (*pageOut[jobMoveJSON], error) {
 	if _, err := a.job(ctx, c); err != nil {
 		return nil, err
 	}
@@ -215,7 +215,7 @@ func (a *api) cancelJob(ctx context.Context, c *caller, in *whyIn) (*okOut, erro
 	return okay(), a.o.Jobs.Cancel(ctx, c.now, c.Actor, c.tenant, ident.JobID(c.id), why)
 }
 
-func (a *api) listRuns(ctx context.Context, c *caller, in *listIn) (*pageOut[runJSON], error) {
+func (a *api) listRuns(ctx context.Context, c *caller, in *ListIn) (*pageOut[runJSON], error) {
 	if a.o.Jobs == nil {
 		return nil, notYet("runs")
 	}

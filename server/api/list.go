@@ -10,8 +10,8 @@ import (
 	"github.com/steward-rmm/steward/server/fault"
 )
 
-// listIn are the parameters that every list takes.
-type listIn struct {
+// ListIn are the parameters that every list takes.
+type ListIn struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"rows of one page"`
 	Cursor string `query:"cursor" maxLength:"4096" doc:"next_cursor of the page before"`
 	Count  string `query:"count" enum:"only" doc:"only: the number of rows instead of the rows"`
@@ -70,7 +70,7 @@ func countPages[R any](read func(cursor string) (n int, next string, err error))
 
 // whole cuts a list that the service gives in one piece into pages: a cursor
 // is the key of the last row of the page before.
-func whole[T, R any](in *listIn, list []T, key func(T) string, render func(T) R) (*pageOut[R], error) {
+func whole[T, R any](in *ListIn, list []T, key func(T) string, render func(T) R) (*pageOut[R], error) {
 	if in.Count != "" {
 		return counted[R](len(list)), nil
 	}

@@ -98,7 +98,7 @@ func (a *api) people() {
 	register(a, Route{Method: "POST", Path: "/tokens/{id}/revoke", Action: auth.TokenCreate, Reach: Anywhere, Summary: "End a token"}, a.revokeToken)
 }
 
-func (a *api) listPeople(ctx context.Context, c *caller, in *listIn) (*pageOut[personJSON], error) {
+func (a *api) listPeople(ctx context.Context, c *caller, in *ListIn) (*pageOut[personJSON], error) {
 	list, err := a.o.People.List(ctx, c.scope)
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (a *api) enable(ctx context.Context, c *caller, in *whyIn) (*okOut, error) 
 	return okay(), a.o.People.Enable(ctx, p.Tenant, c.now, c.Principal, p.ID, in.Body.Reason)
 }
 
-func (a *api) listTokens(ctx context.Context, c *caller, in *listIn) (*pageOut[tokenJSON], error) {
+func (a *api) listTokens(ctx context.Context, c *caller, in *ListIn) (*pageOut[tokenJSON], error) {
 	list, err := a.o.People.ListTokens(ctx, c.Principal)
 	if err != nil {
 		return nil, err

@@ -54,7 +54,7 @@ func (a *api) policies() {
 	register(a, Route{Method: "POST", Path: "/apply", Action: auth.PolicyApply, Reach: Anywhere, MaxBody: apply.MaxBytes, Creates: true, Summary: "Apply YAML documents, or see what they would change"}, a.apply)
 }
 
-func (a *api) listPolicies(ctx context.Context, c *caller, in *listIn) (*pageOut[policyJSON], error) {
+func (a *api) listPolicies(ctx context.Context, c *caller, in *ListIn) (*pageOut[policyJSON], error) {
 	docs, err := a.o.View.Documents(ctx, c.scope, c.tenant)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (a *api) listPolicies(ctx context.Context, c *caller, in *listIn) (*pageOut
 	return whole(in, docs, func(d policy.Document) string { return string(d.Tenant) + "/" + string(d.Site) + "/" + d.Name }, renderPolicy)
 }
 
-func (a *api) effective(ctx context.Context, c *caller, in *listIn) (*pageOut[effectiveJSON], error) {
+func (a *api) effective(ctx context.Context, c *caller, in *ListIn) (*pageOut[effectiveJSON], error) {
 	p, err := a.o.View.Policies(ctx, c.scope, c.tenant)
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (a *api) effective(ctx context.Context, c *caller, in *listIn) (*pageOut[ef
 }
 
 type planIn struct {
-	listIn
+	ListIn
 	Days int `query:"days" minimum:"1" maximum:"90" default:"30"`
 }
 
@@ -124,7 +124,7 @@ func (a *api) plan(ctx context.Context, c *caller, in *planIn) (*pageOut[planned
 			out = append(out, plannedJSON{t, p.Site, p.Policy, p.Opens.UTC(), p.Closes.UTC(), len(p.Devices), p.ExpectedMinutes, filled(p.Conflicts)})
 		}
 	}
-	return whole(&in.listIn, out, func(p plannedJSON) string {
+	return whole(&in.ListIn, out, func(p plannedJSON) string {
 		return string(p.Tenant) + "/" + string(p.Site) + "/" + p.Policy + "/" + p.OpensAt.Format(time.RFC3339)
 	}, same)
 }

@@ -50,7 +50,7 @@ func renderSite(s fleet.Site) siteJSON {
 	return siteJSON{s.Tenant, s.ID, s.Name, s.TimeZone, stamp(s.CreatedAt)}
 }
 
-type tenantIn struct {
+type TenantIn struct {
 	Body struct {
 		Slug     string `json:"slug" maxLength:"63"`
 		Name     string `json:"name,omitempty" maxLength:"200"`
@@ -85,7 +85,7 @@ func (a *api) tenants() {
 	register(a, Route{Method: "GET", Path: "/lookup/{id}", Action: auth.DeviceRead, Reach: Anywhere, Summary: "What an id names, and in which customer"}, a.lookup)
 }
 
-func (a *api) listTenants(ctx context.Context, c *caller, in *listIn) (*pageOut[tenantJSON], error) {
+func (a *api) listTenants(ctx context.Context, c *caller, in *ListIn) (*pageOut[tenantJSON], error) {
 	list, err := a.o.View.Tenants(ctx, c.scope, c.now)
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (a *api) showTenant(ctx context.Context, c *caller, _ *noneIn) (*bodyOut[te
 	return &bodyOut[tenantJSON]{renderTenant(list[0])}, nil
 }
 
-func (a *api) createTenant(ctx context.Context, c *caller, in *tenantIn) (*bodyOut[tenantJSON], error) {
+func (a *api) createTenant(ctx context.Context, c *caller, in *TenantIn) (*bodyOut[tenantJSON], error) {
 	b := in.Body
 	t := fleet.Tenant{ID: ident.TenantID(b.Slug), Name: b.Name, TimeZone: b.TimeZone, Mode: fleet.Mode(b.Mode), Changed: b.Changed}
 	if err := a.o.Fleet.CreateTenant(ctx, c.now, c.Actor, t); err != nil {
@@ -121,7 +121,7 @@ func (a *api) setMode(ctx context.Context, c *caller, in *modeIn) (*bodyOut[tena
 	return a.showTenant(ctx, c, nil)
 }
 
-func (a *api) listSites(ctx context.Context, c *caller, in *listIn) (*pageOut[siteJSON], error) {
+func (a *api) listSites(ctx context.Context, c *caller, in *ListIn) (*pageOut[siteJSON], error) {
 	list, err := a.o.View.Sites(ctx, c.scope, c.tenant)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 )
 
 type updatesIn struct {
-	listIn
+	ListIn
 	Device   string   `query:"device" maxLength:"100"`
 	State    []string `query:"state" maxItems:"20" enum:"available,approved,denied,waiting,scheduled,downloading,installing,reboot_pending,verified,failed,unknown,superseded,halted" doc:"left out: all that are open"`
 	Source   string   `query:"source" maxLength:"100"`
@@ -33,7 +33,7 @@ type updateRowJSON struct {
 }
 
 type releasesIn struct {
-	listIn
+	ListIn
 	Source    string `query:"source" maxLength:"100"`
 	Package   string `query:"package" maxLength:"300" doc:"part of the name"`
 	Kind      string `query:"kind" maxLength:"50"`
@@ -131,7 +131,7 @@ func (a *api) listReleases(ctx context.Context, c *caller, in *releasesIn) (*pag
 	}), err
 }
 
-func (a *api) listDecisions(ctx context.Context, c *caller, in *listIn) (*pageOut[decisionJSON], error) {
+func (a *api) listDecisions(ctx context.Context, c *caller, in *ListIn) (*pageOut[decisionJSON], error) {
 	p, err := a.o.View.Policies(ctx, c.scope, c.tenant)
 	if err != nil {
 		return nil, err

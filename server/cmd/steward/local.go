@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/steward-rmm/steward/server"
+	"github.com/steward-rmm/steward/server/cli"
 	"github.com/steward-rmm/steward/server/fault"
 	"github.com/steward-rmm/steward/server/ident"
 )
@@ -29,16 +29,16 @@ type initCommand struct {
 }
 
 // Run makes the server and prints the first owner's link.
-func (c *initCommand) Run(ctx context.Context, env *environment) error {
+func (c *initCommand) Run(ctx context.Context, env *cli.Env) error {
 	file, err := c.file()
 	if err != nil {
 		return err
 	}
-	link, err := server.Init(ctx, c.place(file), c.Admin, c.ConsoleURL, time.Now(), env.log)
+	link, err := server.Init(ctx, c.place(file), c.Admin, c.ConsoleURL, env.Now(), newLog(env))
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(env.stdout, "Start the server with: steward serve --data %s\nThen sign in, once, within 24 hours: %s\n", c.Data, link)
+	_, err = fmt.Fprintf(env.Stdout, "Start the server with: steward serve --data %s\nThen sign in, once, within 24 hours: %s\n", c.Data, link)
 	return err
 }
 
@@ -54,16 +54,16 @@ type tokenCreate struct {
 }
 
 // Run prints the token alone.
-func (c *tokenCreate) Run(ctx context.Context, env *environment) error {
+func (c *tokenCreate) Run(ctx context.Context, env *cli.Env) error {
 	file, err := c.file()
 	if err != nil {
 		return err
 	}
-	plain, err := server.CreateToken(ctx, c.place(file), c.Name, c.Role, ident.TenantID(c.Tenant), time.Now())
+	plain, err := server.CreateToken(ctx, c.place(file), c.Name, c.Role, ident.TenantID(c.Tenant), env.Now())
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(env.stdout, plain)
+	_, err = fmt.Fprintln(env.Stdout, plain)
 	return err
 }
 
@@ -78,7 +78,7 @@ func (laterCommand) Run() error { return fault.NotYetf("this command") }
 type versionCommand struct{}
 
 // Run prints the version.
-func (versionCommand) Run(env *environment) error {
-	_, err := fmt.Fprintln(env.stdout, "steward", version)
+func (versionCommand) Run(env *cli.Env) error {
+	_, err := fmt.Fprintln(env.Stdout, "steward", version)
 	return err
 }

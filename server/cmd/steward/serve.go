@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/steward-rmm/steward/server"
+	"github.com/steward-rmm/steward/server/cli"
 	"github.com/steward-rmm/steward/server/fault"
 )
 
@@ -81,13 +82,14 @@ type serveCommand struct {
 }
 
 // Run serves until a signal.
-func (c *serveCommand) Run(ctx context.Context, env *environment) error {
-	cfg, err := c.config(env.log)
+func (c *serveCommand) Run(ctx context.Context, env *cli.Env) error {
+	log := newLog(env)
+	cfg, err := c.config(log)
 	if err != nil {
 		return err
 	}
 	if c.Dev {
-		if err := server.PrepareDev(ctx, cfg.Data, time.Now(), env.log); err != nil {
+		if err := server.PrepareDev(ctx, cfg.Data, env.Now(), log); err != nil {
 			return err
 		}
 	}
@@ -100,14 +102,14 @@ func (c *serveCommand) Run(ctx context.Context, env *environment) error {
 	}
 	select {
 	case <-ctx.Done():
-		env.log.Info("stopping")
+		log.Info("stopping")
 		return stop(app)
 	case err := <-app.Failed():
 		return errors.Join(err, stop(app))
 	}
 }
 
-func (c *serveCommand) start(ctx context.Context, app *server.App, env *environment) error {
+func (c *serveCommand) start(ctx context.Context, app *server.App, env *cli.Env) error {
 	link := ""
 	if c.Dev {
 		var err error
@@ -119,11 +121,11 @@ func (c *serveCommand) start(ctx context.Context, app *server.App, env *environm
 		return err
 	}
 	agents, _ := app.Addr()
-	_, _ = fmt.Fprintf(env.stdout, "Console: %s\n", app.ConsoleURL())
+	_, _ = fmt.Fprintf(env.Stdout, "Console: %s\n", app.ConsoleURL())
 	if link != "" {
-		_, _ = fmt.Fprintf(env.stdout, "Sign in, once: %s\n", link)
+		_, _ = fmt.Fprintf(env.Stdout, "Sign in, once: %s\n", link)
 	}
-	_, _ = fmt.Fprintf(env.stdout, "Agents connect to %s\n", agents)
+	_, _ = fmt.Fprintf(env.Stdout, "Agents connect to %s\n", agents)
 	return nil
 }
 
