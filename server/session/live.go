@@ -188,5 +188,5 @@ func refusal(d fleet.Device) *Goodbye {
 func spread(device ident.DeviceID, over time.Duration) time.Duration {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(device)) // never fails
-	return time.Duration(h.Sum32()) % over
+	return time.Duration(float64(h.Sum32()) / (1 << 32) * float64(over))
 }

@@ -583,3 +583,28 @@ func TestRenewKeepsTheOldKeyUntilTheNewOneIsUsed(t *testing.T) {
 		t.Errorf("the old key renews: %v", err)
 	}
 }
+
+func TestASectionThatChangesTooOftenEndsTheSession(t *testing.T) {
+	e := sessiontest.Open(t).Device(t, sessiontest.PC())
+	live, _ := e.Must(t, sessiontest.Start)
+	n := uint64(0)
+	for ; n < 100; n++ {
+		ev := sessiontest.Picture(n+1, sessiontest.Start, wire.SectionMemory, sessiontest.Item("m", "n", string(rune('a'+n))))
+		if _, err := live.Event(ctx, sessiontest.Start, ev); err != nil {
+			break
+		}
+	}
+	bye := live.Ended()
+	if n < 5 || n > 20 || bye == nil || bye.Code != session.ByeLimit || bye.RetryAfter <= 0 || bye.RetryAfter > wire.MinInventoryInterval {
+		t.Fatalf("%d changes, %+v", n, bye)
+	}
+	live.Close(sessiontest.Start)
+	later := sessiontest.Start.Add(bye.RetryAfter)
+	live, w := e.Must(t, later)
+	if w.EventsThrough != n {
+		t.Errorf("%d changes were taken in, %d are acknowledged", n, w.EventsThrough)
+	}
+	if out, err := live.Event(ctx, later, sessiontest.Picture(n+1, later, wire.SectionMemory, sessiontest.Item("m"))); err != nil || out.Through != n+1 {
+		t.Errorf("after the wait: %+v, %v", out, err)
+	}
+}
