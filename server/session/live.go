@@ -186,7 +186,7 @@ func refusal(d fleet.Device) *Goodbye {
 
 // spread is the device's own moment within a stretch of time.
 func spread(device ident.DeviceID, over time.Duration) time.Duration {
-	h := fnv.New32a()
+	h := fnv.New64a()
 	_, _ = h.Write([]byte(device)) // never fails
-	return time.Duration(float64(h.Sum32()) / (1 << 32) * float64(over))
+	return time.Duration(h.Sum64() % uint64(over))
 }
