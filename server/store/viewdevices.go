@@ -51,13 +51,10 @@ func (v *View) Devices(ctx context.Context, scope ident.Scope, q view.Query, aft
 		}
 		c.add("(" + key + ", d.device_id)" + compare + "(" + c.arg(place) + ", " + c.arg(after.ID) + ")")
 	}
+	// The page is found on what it is sorted by alone; names and counts are
+	// read for its rows only.
 	text := `WITH page AS (
-		SELECT d.tenant_id, t.name AS tenant_name, d.device_id, d.site_id, s.name AS site_name, d.hostname, d.class, d.tags,
-			d.os_family, d.os_name, d.os_version, d.state, d.reason, d.since, d.online, d.online_since, d.last_seen, d.agent_version, d.serial,
-			COALESCE(NULLIF(d.time_zone, ''), NULLIF(s.time_zone, ''), t.time_zone) AS zone, ` + key + ` AS place
-		FROM devices d
-		JOIN tenants t ON t.tenant_id = d.tenant_id
-		JOIN sites s ON s.tenant_id = d.tenant_id AND s.site_id = d.site_id` + c.where() + `
+		SELECT d.tenant_id, d.device_id, ` + key + ` AS place FROM devices d` + c.where() + `
 		ORDER BY place` + direction + `, d.device_id` + direction + ` LIMIT ` + c.arg(q.Limit+1) + `
 	), counted AS (
 		SELECT u.tenant_id, u.device_id, u.state, COUNT(*) AS n, MIN(u.reason) AS reason
@@ -65,8 +62,15 @@ func (v *View) Devices(ctx context.Context, scope ident.Scope, q view.Query, aft
 		WHERE u.open = 1 OR u.state = 'verified' AND u.since >= ` + c.arg(ms(q.Now.Add(-view.DoneFor))) + `
 		GROUP BY u.tenant_id, u.device_id, u.state
 	)
-	SELECT p.*, COALESCE(c.state, ''), COALESCE(c.n, 0), COALESCE(c.reason, '')
-	FROM page p LEFT JOIN counted c ON c.tenant_id = p.tenant_id AND c.device_id = p.device_id
+	SELECT d.tenant_id, t.name, d.device_id, d.site_id, s.name, d.hostname, d.class, d.tags,
+		d.os_family, d.os_name, d.os_version, d.state, d.reason, d.since, d.online, d.online_since, d.last_seen, d.agent_version, d.serial,
+		COALESCE(NULLIF(d.time_zone, ''), NULLIF(s.time_zone, ''), t.time_zone), p.place,
+		COALESCE(c.state, ''), COALESCE(c.n, 0), COALESCE(c.reason, '')
+	FROM page p
+	JOIN devices d ON d.tenant_id = p.tenant_id AND d.device_id = p.device_id
+	JOIN tenants t ON t.tenant_id = p.tenant_id
+	JOIN sites s ON s.tenant_id = d.tenant_id AND s.site_id = d.site_id
+	LEFT JOIN counted c ON c.tenant_id = p.tenant_id AND c.device_id = p.device_id
 	ORDER BY p.place` + direction + `, p.device_id` + direction
 	lines, err := list(ctx, v.s.main, func(r *sql.Rows) (deviceLine, error) { return scanDeviceLine(r, number) }, text, c.args...)
 	if err != nil {
@@ -177,7 +181,7 @@ func (c *conditions) term(t view.Term, q view.Query) {
 	case view.FieldOffline:
 		c.add("d.online = 0 AND d.last_seen <= " + c.arg(ms(q.Now.Add(-t.For))))
 	case view.FieldUpdates:
-		c.add(lacking + " " + string(t.Op) + " " + c.arg(t.Number))
+		c.lacks(t)
 	case view.FieldUpdate:
 		c.hasUpdate("h.state", t.Values)
 	case view.FieldPackage:
@@ -197,6 +201,20 @@ func (c *conditions) term(t view.Term, q view.Query) {
 		for _, word := range t.Values {
 			c.add("d.search LIKE " + c.arg(like(word)) + ` ESCAPE '\' OR LOWER(d.serial) = ` + c.arg(strings.ToLower(word)))
 		}
+	}
+}
+
+// lacks compares the number of open updates; whether there is any at all needs
+// no counting.
+func (c *conditions) lacks(t view.Term) {
+	const any = `EXISTS (SELECT 1 FROM updates n WHERE n.tenant_id = d.tenant_id AND n.device_id = d.device_id AND n.open = 1)`
+	switch {
+	case t.Op == view.More && t.Number == 0, t.Op == view.AtLeast && t.Number == 1:
+		c.add(any)
+	case t.Op == view.EqualOnly && t.Number == 0, t.Op == view.Less && t.Number == 1:
+		c.add("NOT " + any)
+	default:
+		c.add(lacking + " " + string(t.Op) + " " + c.arg(t.Number))
 	}
 }
 
