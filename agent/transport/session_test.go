@@ -256,6 +256,7 @@ func TestMayStartNeedsAnAnswerToTheSameQuestion(t *testing.T) {
 				return &agentv1.StartAnswer{Request: r.GetRequest(), JobId: r.GetJobId(), Attempt: 9, Verdict: agentv1.StartAnswer_VERDICT_START}
 			},
 		} {
+			synctest.Wait()
 			w.fake.take = func(st *fakeStream, m *agentv1.AgentMessage) error {
 				if r := m.GetStartRequest(); r != nil {
 					if a := answer(r); a != nil {
@@ -270,6 +271,7 @@ func TestMayStartNeedsAnAnswerToTheSameQuestion(t *testing.T) {
 				t.Errorf("%s: %v %v after %v", name, a, err, time.Since(began))
 			}
 		}
+		synctest.Wait()
 		w.fake.take = func(st *fakeStream, m *agentv1.AgentMessage) error {
 			r := m.GetStartRequest()
 			if r == nil {
@@ -281,6 +283,7 @@ func TestMayStartNeedsAnAnswerToTheSameQuestion(t *testing.T) {
 		if a, err := w.client.MayStart(ctx, "job-1", 1); err != nil || a.Verdict != VerdictNone {
 			t.Errorf("a verdict of a newer server: %v %v", a, err)
 		}
+		synctest.Wait()
 		w.fake.take = func(_ *fakeStream, m *agentv1.AgentMessage) error {
 			if m.GetStartRequest() != nil {
 				return status.Error(codes.Unavailable, "gone")
@@ -310,6 +313,7 @@ func TestWantedSectionsAreToldInFull(t *testing.T) {
 			t.Errorf("missing %v", w.missing)
 		}
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		if n := len(w.fake.events); n > 3 {
 			t.Errorf("told %d times", n)
 		}
@@ -323,6 +327,7 @@ func TestAFirstSessionTellsEachSectionOnce(t *testing.T) {
 		w.start()
 		w.wantEvents(1)
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		if len(w.fake.events) != 1 {
 			t.Errorf("%d events", len(w.fake.events))
 		}
@@ -442,7 +447,9 @@ func TestBackoffGrowsToFiveMinutesAndBeginsAnew(t *testing.T) {
 		if n := len(w.dials); n < 24 || n > 150 {
 			t.Errorf("%d dials in two hours", n)
 		}
+		w.mu.Lock()
 		up = true
+		w.mu.Unlock()
 		w.until("a session", maxWait+time.Minute, w.connected)
 	})
 }
@@ -554,6 +561,7 @@ func TestARefusedNewKeyFallsBackToTheOldOne(t *testing.T) {
 		w.start()
 		time.Sleep(2 * time.Hour)
 		w.until("the old key works again", 40*time.Minute, func() bool { return len(w.fake.used) >= 2 && w.connected() && w.id.Next() == nil })
+		synctest.Wait()
 		w.fake.refuse = nil
 		w.until("a renewal that counts", 3*time.Hour, func() bool { return w.id.Current().ID() != old && w.connected() })
 	})
