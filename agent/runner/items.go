@@ -92,6 +92,7 @@ func SoftwareItems(installed []source.Installed) []wire.Item {
 		f.text(wire.FactVersion, i.Version)
 		f.text(wire.FactArch, i.Arch)
 		f.bytes(wire.FactSize, i.SizeBytes)
+		f.text(wire.FactBroken, i.Broken)
 		key := i.Source + ":" + i.Name
 		if i.Arch != "" && !strings.HasSuffix(i.Name, ":"+i.Arch) {
 			key += ":" + i.Arch

@@ -202,3 +202,21 @@ func TestStatusLinesAreReadAsRecorded(t *testing.T) {
 		}
 	}
 }
+
+// An update of a Multi-Arch package is offered without the native architecture
+// (`apt-get -s upgrade`: "Inst libcap2 [1:2.66-4] …") and listed by dpkg-query
+// with it ("libcap2:amd64"): both must be the same name, or nothing proves it.
+func TestInstalledNamesAreThoseOfUpdates(t *testing.T) {
+	rows, err := parseDpkgTable([]byte("dpkg\t1.21.22\tamd64\t6000\tii \nlibcap2:amd64\t1:2.66-4\tamd64\t90\tii \nlibcap2:i386\t1:2.66-4\ti386\t90\tii \n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	native := nativeArch(rows)
+	var names []string
+	for _, r := range rows {
+		names = append(names, strings.TrimSuffix(r.name, ":"+native))
+	}
+	if got := strings.Join(names, " "); got != "dpkg libcap2 libcap2:i386" {
+		t.Errorf("names are %s", got)
+	}
+}

@@ -180,16 +180,33 @@ func (a *Apt) Installed(ctx context.Context) ([]Installed, error) {
 	if err != nil {
 		return nil, err
 	}
+	native := nativeArch(rows)
 	out := make([]Installed, 0, len(rows))
 	for _, r := range rows {
 		if r.present() {
-			out = append(out, Installed{Source: "apt", Name: r.name, Version: r.version, Arch: r.arch, SizeBytes: r.sizeKiB * 1024})
+			i := Installed{Source: "apt", Name: strings.TrimSuffix(r.name, ":"+native), Version: r.version, Arch: r.arch, SizeBytes: r.sizeKiB * 1024}
+			if !r.whole() {
+				i.Broken = r.state()
+			}
+			out = append(out, i)
 		}
 	}
 	if len(out) == 0 {
 		return nil, fail(CodeGarbage, "dpkg-query lists no installed package, not even itself")
 	}
 	return out, nil
+}
+
+// nativeArch is the machine's own architecture, which is dpkg's. dpkg names
+// packages that may be there for several architectures with theirs
+// ("libc6:amd64"), apt leaves the native one out when it offers an update.
+func nativeArch(rows []dpkgRow) string {
+	for _, r := range rows {
+		if r.name == "dpkg" {
+			return r.arch
+		}
+	}
+	return ""
 }
 
 // RebootRequired reads /var/run/reboot-required, which packages write when

@@ -76,6 +76,9 @@ type Installed struct {
 	Source, Name, Version, Arch string
 	// SizeBytes is the space it takes, 0 when unknown.
 	SizeBytes int64
+	// Broken says in the source's words why it is there but not whole ("half
+	// configured"); "" when it is. A broken package never counts as installed.
+	Broken string
 }
 
 // Request names one release. Nothing else of it reaches a command line.

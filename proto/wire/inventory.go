@@ -58,6 +58,7 @@ const (
 	FactName      = "name"
 	FactVersion   = "version"
 	FactArch      = "arch"
+	FactBroken    = "broken" // of software: why it is there but not whole
 )
 
 // Equal reports whether two items are the same thing with the same facts.

@@ -184,7 +184,7 @@ func (s *Service) Release(ctx context.Context, source, pkg, version string) (Rel
 
 // Scan is what the device's sources last said; At is zero before the first scan.
 func (s *Service) Scan(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) (Scan, error) {
-	scan := Scan{Tenant: tenant, Device: device, Installed: map[string]string{}}
+	scan := Scan{Tenant: tenant, Device: device, Installed: map[string]string{}, Broken: map[string]string{}}
 	sections, err := s.o.Store.Sections(ctx, tenant, device)
 	if err != nil {
 		return scan, err
@@ -197,7 +197,12 @@ func (s *Service) Scan(ctx context.Context, tenant ident.TenantID, device ident.
 	for name, into := range map[wire.Section]func(wire.Item){
 		wire.SectionUpdates: func(it wire.Item) { scan.Updates = append(scan.Updates, UpdateOf(it)) },
 		wire.SectionSoftware: func(it wire.Item) {
-			scan.Installed[it.Facts[wire.FactSource]+":"+it.Facts[wire.FactName]] = it.Facts[wire.FactVersion]
+			key := it.Facts[wire.FactSource] + ":" + it.Facts[wire.FactName]
+			if why := it.Facts[wire.FactBroken]; why != "" {
+				scan.Broken[key] = why
+				return
+			}
+			scan.Installed[key] = it.Facts[wire.FactVersion]
 		},
 		wire.SectionSources: func(it wire.Item) {
 			src := sourceOf(it)

@@ -74,7 +74,8 @@ type Scan struct {
 	Device     ident.DeviceID
 	At         time.Time // when the device asked its sources; zero: never
 	Updates    []Update
-	Installed  map[string]string // "source:package" → installed version
+	Installed  map[string]string // "source:package" → installed version, whole ones only
+	Broken     map[string]string // "source:package" → why it is there but not whole
 	RebootPend bool              // the machine wants a restart
 	Sources    []Source
 }

@@ -94,6 +94,8 @@ func unoffered(now time.Time, observed inventory.Scan, row Update, offeredNow st
 		return next.Move(Verified, reason.New(reason.VerifiedByScan, "version", row.Version), now)
 	case row.State.UnderWay() && !observed.At.After(row.Since):
 		return next // the scan is older than the step
+	case observed.Broken[row.Source+":"+row.Package] != "" && offeredNow == "":
+		return next // half done: no longer offered, and not installed either
 	case offeredNow != "":
 		return next.Move(Superseded, reason.New(reason.SupersededBy, "version", offeredNow), now)
 	case there && installed != row.Installed:

@@ -46,6 +46,13 @@ func scan(at time.Time, installed, offered string) inventory.Scan {
 	return s
 }
 
+// broken is a scan after an installation that ended half way.
+func broken() inventory.Scan {
+	s := scan(now, "", "")
+	s.Broken = map[string]string{"apt:bash": "half configured"}
+	return s
+}
+
 func TestReconcile(t *testing.T) {
 	cases := []struct {
 		name     string
@@ -71,6 +78,8 @@ func TestReconcile(t *testing.T) {
 		{"newer installed", []patch.Update{row(patch.Approved)}, scan(now, "3", ""), policy.Approve, "2", patch.Superseded, reason.SupersededBy},
 		{"no longer offered", []patch.Update{row(patch.Approved)}, scan(now, "1", ""), policy.Approve, "2", patch.Superseded, reason.GoneFromScan},
 		{"removed", []patch.Update{row(patch.Approved)}, scan(now, "", ""), policy.Approve, "2", patch.Superseded, reason.GoneFromScan},
+		{"failed half way", []patch.Update{row(patch.Failed)}, broken(), policy.Approve, "2", patch.Failed, ""},
+		{"half way while it is installed", []patch.Update{row(patch.Installing)}, broken(), policy.Approve, "2", patch.Installing, ""},
 		{"installing, and the scan is older", []patch.Update{row(patch.Installing)}, scan(now.Add(-2*time.Hour), "1", ""), policy.Approve, "2", patch.Installing, ""},
 		{"unknown, and the scan is older", []patch.Update{row(patch.Unknown)}, scan(now.Add(-2*time.Hour), "1", "2"), policy.Approve, "2", patch.Unknown, ""},
 		{"unknown, and a new scan offers it", []patch.Update{row(patch.Unknown)}, scan(now, "1", "2"), policy.Approve, "2", patch.Approved, reason.ApprovedByRule},
