@@ -86,5 +86,5 @@ func (s *Service) Plan(ctx context.Context, now time.Time, tenant ident.TenantID
 	if err != nil {
 		return nil, err
 	}
-	return rollout.Forecast(now, w, days), nil
+	return Forecast(now, w, days), nil
 }

@@ -54,14 +54,20 @@ func newMemory() memory {
 		presence: map[ident.TenantID]presence{}, zones: map[string]*time.Location{}, sizes: map[ident.TenantID]int{}}
 }
 
-// zone makes equal zones the same pointer.
-func (m *memory) zone(loc *time.Location) *time.Location {
+// zone is fleet.Location with a memory: reading a zone's file is slow, and
+// equal zones must be the same pointer.
+func (m *memory) zone(t fleet.Tenant, site fleet.Site, d fleet.Device) *time.Location {
+	names := d.TimeZone + "|" + site.TimeZone + "|" + t.TimeZone
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if old, ok := m.zones[loc.String()]; ok {
-		return old
+	if loc, ok := m.zones[names]; ok {
+		return loc
 	}
-	m.zones[loc.String()] = loc
+	loc := fleet.Location(t, site, d)
+	if same, ok := m.zones[loc.String()]; ok {
+		loc = same
+	}
+	m.zones[loc.String()], m.zones[names] = loc, loc
 	return loc
 }
 
@@ -163,7 +169,7 @@ func (s *Service) resolve(ctx context.Context, tenant ident.TenantID, sites []fl
 
 func (s *Service) located(t fleet.Tenant, sites map[ident.SiteID]fleet.Site, d fleet.Device) Device {
 	site := sites[d.Site]
-	return Device{Device: d, Zone: s.known.zone(fleet.Location(t, site, d)), SiteZone: s.known.zone(fleet.Location(t, site, fleet.Device{}))}
+	return Device{Device: d, Zone: s.known.zone(t, site, d), SiteZone: s.known.zone(t, site, fleet.Device{})}
 }
 
 func openReleases(updates []patch.Update) []patch.Release {

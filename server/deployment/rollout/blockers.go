@@ -67,7 +67,14 @@ func (a *answer) hit(say func() Blocker) bool {
 	return !a.explain
 }
 
-func because(r reason.Reason) func() Blocker { return func() Blocker { return Blocker{Reason: r} } }
+// stop is hit for a blocker that does not end by itself.
+func (a *answer) stop(code reason.Code, pairs ...string) bool {
+	a.blocked = true
+	if a.explain {
+		a.found = append(a.found, Blocker{Reason: reason.New(code, pairs...)})
+	}
+	return !a.explain
+}
 
 // standing reports whether anything but the moment keeps the pair out of a job
 // for a window that opens within ahead.
@@ -81,7 +88,7 @@ func (v *view) standing(n int32, ahead time.Duration) bool {
 func (a *answer) ask(n int32, ahead time.Duration) {
 	v, p := a.v, &a.v.ix.pairs[n]
 	d, u := &v.w.Devices[p.dev], &v.w.Updates[n]
-	if v.w.Tenant.Mode != fleet.Live && a.hit(because(reason.New(reason.ModeObserve))) {
+	if v.w.Tenant.Mode != fleet.Live && a.stop(reason.ModeObserve) {
 		return
 	}
 	if !d.MayWork() && a.hit(func() Blocker { return Blocker{Reason: reason.New(reason.DeviceState, "state", string(d.State))} }) {
@@ -119,29 +126,30 @@ func (a *answer) askDeployment(p *pair) bool {
 			return true
 		}
 	}
-	if p.dep < 0 || p.mem < 0 && !v.w.Deployments[p.dep].blocksNew() {
-		return a.blocked || a.hit(because(reason.New(reason.DeploymentPending)))
+	if p.dep < 0 || p.mem < 0 && (v.dep(p.dep).state == Running || v.dep(p.dep).state == Completed) {
+		return a.blocked || a.stop(reason.DeploymentPending)
 	}
 	d := v.dep(p.dep)
-	why := d.reason.Text(time.UTC)
 	switch d.state {
 	case Halted:
-		if a.hit(because(reason.New(reason.DeploymentHalted, "why", why))) {
+		if a.hit(func() Blocker {
+			return Blocker{Reason: reason.New(reason.DeploymentHalted, "why", d.reason.Text(time.UTC))}
+		}) {
 			return true
 		}
 	case Paused:
-		if a.hit(because(reason.New(reason.DeploymentPaused, "by", d.reason.Args["by"], "why", d.reason.Args["why"]))) {
+		if a.stop(reason.DeploymentPaused, "by", d.reason.Args["by"], "why", d.reason.Args["why"]) {
 			return true
 		}
 	case Cancelled, Superseded:
-		if a.hit(because(reason.New(reason.DeploymentEnded, "by", d.reason.Args["by"], "why", d.reason.Args["why"]))) {
+		if a.stop(reason.DeploymentEnded, "by", d.reason.Args["by"], "why", d.reason.Args["why"]) {
 			return true
 		}
 	}
 	if p.mem < 0 {
 		return false
 	}
-	n := v.w.Deployments[p.dep].Members[p.mem].Ring
+	n := p.ring
 	ring := &d.rings[n]
 	if ring.State == RingActive || ring.State == RingPassed {
 		return false
@@ -154,15 +162,11 @@ func (a *answer) askDeployment(p *pair) bool {
 			}
 		}
 	}
-	until, _ := ring.Reason.Until()
 	return a.hit(func() Blocker {
+		until, _ := ring.Reason.Until()
 		return Blocker{Reason: reason.New(reason.RingWaits, "ring", ring.Name, "before", before), Until: until}
 	})
 }
-
-// blocksNew reports whether a device that is no member learns the state of the
-// deployment all the same.
-func (d *Deployment) blocksNew() bool { return d.State != Running && d.State != Completed }
 
 // askWindow asks for the window that is open, or opens within ahead.
 func (a *answer) askWindow(p *pair, ahead time.Duration) bool {
@@ -170,10 +174,10 @@ func (a *answer) askWindow(p *pair, ahead time.Duration) bool {
 	eff := v.ix.effs[p.eff]
 	occ, ok := v.target(p)
 	if !ok {
-		return a.hit(because(reason.New(reason.NeverOpens, "policy", eff.Name)))
+		return a.stop(reason.NeverOpens, "policy", eff.Name)
 	}
 	next := v.windows(p).next.Opens
-	expected := v.w.expected(v.ix.rels[p.rel])
+	expected := v.w.Expected(v.ix.rels[p.rel])
 	open := !occ.Opens.After(v.now)
 	outside := func(until time.Time) bool {
 		return a.hit(func() Blocker {
@@ -203,8 +207,8 @@ func (a *answer) askWindow(p *pair, ahead time.Duration) bool {
 		if occ.Opens.Add(expected).After(occ.Closes) {
 			until = time.Time{} // no window is long enough
 		}
-		minutes := reason.Count(int((expected + time.Minute - 1) / time.Minute))
 		return a.hit(func() Blocker {
+			minutes := reason.Count(int((expected + time.Minute - 1) / time.Minute))
 			return Blocker{Reason: reason.New(reason.DoesNotFit, "minutes", minutes), Until: until}
 		})
 	}
@@ -213,15 +217,10 @@ func (a *answer) askWindow(p *pair, ahead time.Duration) bool {
 
 // own is the device's unstarted job that carries the pair's release.
 func (v *view) own(p *pair) *job.Job {
-	if p.dep < 0 {
+	if p.job < 0 || !unstarted(&v.w.Jobs[p.job]) {
 		return nil
 	}
-	for _, n := range v.ix.jobsOf[p.dev] {
-		if j := &v.w.Jobs[n]; unstarted(j) && carries(j, v.w.Deployments[p.dep].ID) != nil {
-			return j
-		}
-	}
-	return nil
+	return &v.w.Jobs[p.job]
 }
 
 // tried reports whether an attempt ended since the window opened: the next
@@ -248,16 +247,16 @@ func (v *view) tried(p *pair, opens time.Time) bool {
 // askUpdate asks for the update itself and the device's other jobs.
 func (a *answer) askUpdate(n int32, p *pair, u *patch.Update) {
 	v := a.v
-	if u.Held && a.hit(because(reason.New(reason.PinnedOnDevice, "source", u.Source))) {
+	if u.Held && a.stop(reason.PinnedOnDevice, "source", u.Source) {
 		return
 	}
-	if u.Phased && a.hit(because(reason.New(reason.Phased, "source", u.Source))) {
+	if u.Phased && a.stop(reason.Phased, "source", u.Source) {
 		return
 	}
-	if u.State == patch.RebootPending && a.hit(because(reason.New(reason.RebootFirst))) {
+	if u.State == patch.RebootPending && a.stop(reason.RebootFirst) {
 		return
 	}
-	if why := gone(&v.w.Devices[p.dev], u); why != "" && a.hit(because(reason.New(reason.SourceUnavailable, "source", u.Source, "why", why))) {
+	if why := gone(&v.w.Devices[p.dev], u); why != "" && a.stop(reason.SourceUnavailable, "source", u.Source, "why", why) {
 		return
 	}
 	if u.Tries >= maxTries && a.hit(func() Blocker {
@@ -289,7 +288,7 @@ func (a *answer) askJobs(p *pair, u *patch.Update) {
 	var away, unknown, cancelling *job.Job
 	for _, n := range v.ix.jobsOf[p.dev] {
 		j := &v.w.Jobs[n]
-		mine := p.dep >= 0 && carries(j, v.w.Deployments[p.dep].ID) != nil
+		mine := n == p.job
 		switch {
 		case j.State == job.Cancelling && (mine || j.Policy == name):
 			cancelling = j
@@ -301,7 +300,7 @@ func (a *answer) askJobs(p *pair, u *patch.Update) {
 			away = j
 		}
 	}
-	if away != nil && a.hit(because(reason.New(reason.JobUnderWay, "state", string(away.State)))) {
+	if away != nil && a.stop(reason.JobUnderWay, "state", string(away.State)) {
 		return
 	}
 	if (unknown != nil || u.State == patch.Unknown) && a.hit(func() Blocker {
@@ -310,6 +309,6 @@ func (a *answer) askJobs(p *pair, u *patch.Update) {
 		return
 	}
 	if cancelling != nil {
-		a.hit(because(reason.New(reason.CancelOpen)))
+		a.stop(reason.CancelOpen)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/steward-rmm/steward/server/job"
 	"github.com/steward-rmm/steward/server/patch"
 	"github.com/steward-rmm/steward/server/policy"
-	"github.com/steward-rmm/steward/server/reason"
 )
 
 // The numbers of this room; orchestration of releases rests on them.
@@ -55,9 +54,6 @@ func (d *Deployment) walked() bool {
 	return len(d.Rings) > 0 && d.Rings[len(d.Rings)-1].State == RingPassed
 }
 
-// byPerson reports whether a person ended the deployment.
-func (d *Deployment) byPerson() bool { return d.Reason.Code == reason.CancelledBy }
-
 // limit is how many devices of a ring of n may be under way.
 func (d *Deployment) limit(n int) int { return max(1, int(d.InFlight.Of(n))) }
 
@@ -71,19 +67,9 @@ func unstarted(j *job.Job) bool {
 	return j.State == job.Queued || j.State == job.NeedsAgreement || j.State == job.Leased && j.StartedAt.IsZero()
 }
 
-// carries finds the release of a deployment in a job; nil when it has none.
-func carries(j *job.Job, d ident.DeploymentID) *job.Release {
-	for i := range j.Releases {
-		if j.Releases[i].Deployment == d {
-			return &j.Releases[i]
-		}
-	}
-	return nil
-}
-
-// expected is how long the release is expected to take: learned, else the
+// Expected is how long the release is expected to take: learned, else the
 // default, and a tenth more; in whole seconds, as jobs carry it.
-func (w *World) expected(r patch.Release) time.Duration {
+func (w *World) Expected(r patch.Release) time.Duration {
 	d, ok := w.Minutes[r]
 	if !ok {
 		d = defaultExpected

@@ -3,6 +3,7 @@ package rollout
 import (
 	"time"
 
+	"github.com/steward-rmm/steward/server/deployment/ring"
 	"github.com/steward-rmm/steward/server/job"
 	"github.com/steward-rmm/steward/server/patch"
 	"github.com/steward-rmm/steward/server/reason"
@@ -104,7 +105,7 @@ func MayStart(now time.Time, w *World, j *job.Job) job.Answer {
 
 // retry spreads devices that wait for the same thing, by a hash.
 func retry(now time.Time, j *job.Job, b Blocker) time.Duration {
-	after := retrySoon + time.Duration(hash(string(j.ID), reason.Time(now))%30)*time.Second
+	after := retrySoon + time.Duration(ring.Hash(string(j.ID), reason.Time(now))%30)*time.Second
 	if until := b.Until.Sub(now); until > after {
 		after = until
 	}

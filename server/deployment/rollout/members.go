@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"time"
 
 	"github.com/steward-rmm/steward/proto/wire"
@@ -41,12 +42,12 @@ func (v *view) settle(d *Deployment, m Member, s seat) (Member, standing) {
 	switch {
 	case busy:
 		return m, runs
-	case u == nil && s.dev >= 0 && v.w.Devices[s.dev].MayWork():
+	case u == nil && s.works:
 		if m.Result != wire.ResultSuperseded && m.Result != wire.ResultNotApplicable {
 			m.Result, m.EndedAt = v.gone(d, s.dev), v.now
 		}
 		return m, excused
-	case u == nil || v.excused(d.ID, s) || m.Result == wire.ResultNotApplicable:
+	case u == nil || s.excused || m.Result == wire.ResultNotApplicable:
 		return m, excused
 	}
 	if m.Result == wire.ResultSuperseded {
@@ -64,7 +65,7 @@ func (v *view) take(d *Deployment, m Member, j *job.Job, u *patch.Update) (_ Mem
 	if m.Job != j.ID {
 		m.Job, m.EndedAt = j.ID, time.Time{}
 	}
-	r := carries(j, d.ID)
+	r := &j.Releases[slices.IndexFunc(j.Releases, func(r job.Release) bool { return r.Deployment == d.ID })]
 	result := r.Result
 	if result == "" && j.State == job.Unknown {
 		result = wire.ResultUnknown
@@ -121,12 +122,11 @@ func (v *view) gone(d *Deployment, dev int32) wire.ResultState {
 	return wire.ResultNotApplicable
 }
 
-// excused reports whether a member cannot take the release for a reason that
+// cannot reports whether a member cannot take the release for a reason that
 // is not the release's: nobody waits for it. What a decision or a window holds
 // back still waits, or a canary that is denied would open the next ring.
-func (v *view) excused(of ident.DeploymentID, s seat) bool {
-	d, u, p := &v.w.Devices[s.dev], &v.w.Updates[s.pair], &v.ix.pairs[s.pair]
-	return !d.MayWork() || u.Held || u.Phased || u.Tries >= maxTries || p.tie || p.dep < 0 || v.w.Deployments[p.dep].ID != of
+func cannot(u *patch.Update, p *pair, dep int32) bool {
+	return u.Held || u.Phased || u.Tries >= maxTries || p.tie || p.dep != dep
 }
 
 // joins reports whether a pair may become a member of its deployment.

@@ -57,7 +57,7 @@ func (a *answer) askScan(d *Device, source string) {
 		}
 	}
 	if age > staleScan {
-		a.hit(because(reason.New(reason.ScanOld, "since", reason.Time(s.At))))
+		a.stop(reason.ScanOld, "since", reason.Time(s.At))
 	}
 }
 
@@ -66,20 +66,17 @@ func (a *answer) askInFlight(p *pair) {
 	if p.dep < 0 || p.mem < 0 || v.holding(p) {
 		return
 	}
-	ring := v.w.Deployments[p.dep].Members[p.mem].Ring
+	ring := p.ring
 	dv := v.dep(p.dep)
 	busy, limit := dv.busy[ring], v.w.Deployments[p.dep].limit(dv.size[ring])
 	if busy >= limit {
-		a.hit(because(reason.New(reason.InFlightLimit, "running", reason.Count(busy), "limit", reason.Count(limit))))
+		a.stop(reason.InFlightLimit, "running", reason.Count(busy), "limit", reason.Count(limit))
 	}
 }
 
 // holding reports whether a job of the device has its place in flight already.
 func (v *view) holding(p *pair) bool {
-	return slices.ContainsFunc(v.ix.jobsOf[p.dev], func(n int32) bool {
-		j := &v.w.Jobs[n]
-		return v.holds(j) && p.dep >= 0 && carries(j, v.w.Deployments[p.dep].ID) != nil
-	})
+	return p.job >= 0 && v.holds(&v.w.Jobs[p.job])
 }
 
 // holds reports whether a job takes a place in flight now.
@@ -147,10 +144,7 @@ func (v *view) dep(n int32) *depView {
 	}
 	d := &v.w.Deployments[n]
 	dv := &depView{state: d.State, reason: d.Reason, rings: slices.Clone(d.Rings),
-		busy: make([]int, len(d.Rings)), queued: make([]int, len(d.Rings)), size: make([]int, len(d.Rings))}
-	for i := range d.Members {
-		dv.size[d.Members[i].Ring]++
-	}
+		busy: make([]int, len(d.Rings)), queued: make([]int, len(d.Rings)), size: slices.Clone(v.ix.sizes[n])}
 	if v.w.Partial || d.State.Final() { // not all members are at hand
 		for i := range d.Rings {
 			dv.size[i] = d.Rings[i].Counts.Devices

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/steward-rmm/steward/proto/wire"
+	"github.com/steward-rmm/steward/server/deployment/ring"
 	"github.com/steward-rmm/steward/server/fleet"
 	"github.com/steward-rmm/steward/server/ident"
 	"github.com/steward-rmm/steward/server/inventory"
@@ -54,7 +55,7 @@ func (v *view) wishes(dev int32) []wish {
 	var out []wish
 	for n := v.ix.first[dev]; n < v.ix.first[dev+1]; n++ {
 		p := &v.ix.pairs[n]
-		if p.mem < 0 || p.dep < 0 || v.standing(n, v.ahead(p)) {
+		if p.mem < 0 || p.dep < 0 || !v.admits(p) || v.standing(n, v.ahead(p)) {
 			continue
 		}
 		i := slices.IndexFunc(out, func(w wish) bool { return w.eff == p.eff })
@@ -73,6 +74,13 @@ func (v *view) wishes(dev int32) []wish {
 	return out
 }
 
+// admits reports whether the pair's ring lets devices start, the cheapest of
+// the questions and the one that most pairs of a large tenant fail.
+func (v *view) admits(p *pair) bool {
+	r := v.dep(p.dep).rings[p.ring].State
+	return r == RingActive || r == RingPassed
+}
+
 // ahead is how long before its window a job for the pair may be made: only
 // what may start without contact needs a lease long before.
 func (v *view) ahead(p *pair) time.Duration {
@@ -89,7 +97,7 @@ func (v *view) mayAlone(p *pair) bool {
 		return false
 	}
 	d := &v.w.Deployments[p.dep]
-	return d.Members[p.mem].Ring == len(d.Rings)-1
+	return int(p.ring) == len(d.Rings)-1
 }
 
 // inOrder is the order of releases in a job: security first, then by source,
@@ -151,7 +159,7 @@ func (v *view) compare(dev int32, wishes []wish, r *Result) []wish {
 func (v *view) fits(j *job.Job, w *wish) bool {
 	have := 0
 	for _, n := range w.pairs {
-		if carries(j, v.w.Deployments[v.ix.pairs[n].dep].ID) != nil {
+		if v.own(&v.ix.pairs[n]) == j {
 			have++
 		}
 	}
@@ -160,7 +168,7 @@ func (v *view) fits(j *job.Job, w *wish) bool {
 	}
 	for n := v.ix.first[w.dev]; have < len(j.Releases) && n < v.ix.first[w.dev+1]; n++ {
 		p := &v.ix.pairs[n]
-		if p.dep < 0 || carries(j, v.w.Deployments[p.dep].ID) == nil {
+		if v.own(p) != j {
 			continue
 		}
 		a := answer{v: v, explain: true}
@@ -232,9 +240,10 @@ func (v *view) grantAlone(fresh []wish) {
 }
 
 func (v *view) ringOf(p *pair) [2]int32 {
-	return [2]int32{p.dep, int32(v.w.Deployments[p.dep].Members[p.mem].Ring)}
+	return [2]int32{p.dep, p.ring}
 }
 
+// firstAlone is the order in which places without contact are given away.
 func (v *view) firstAlone(a, b *wish) int {
 	x, y := &v.w.Devices[a.dev], &v.w.Devices[b.dev]
 	return cmp.Or(rank(x.Class != fleet.Server)-rank(y.Class != fleet.Server),
@@ -262,7 +271,7 @@ func (v *view) spec(w *wish) job.Spec {
 	shortest := time.Duration(0)
 	for _, n := range w.pairs {
 		p, u := &v.ix.pairs[n], &v.w.Updates[n]
-		need := v.w.expected(u.Release)
+		need := v.w.Expected(u.Release)
 		if shortest == 0 || need < shortest {
 			shortest = need
 		}
@@ -291,7 +300,7 @@ func jitter(eff *policy.Effective, occ window.Occurrence, id ident.DeviceID) tim
 	if spread < time.Second {
 		return 0
 	}
-	return time.Duration(hash(eff.Name, reason.Time(occ.Opens), string(id))%uint64(spread/time.Second)) * time.Second
+	return time.Duration(ring.Hash(eff.Name, reason.Time(occ.Opens), string(id))%uint64(spread/time.Second)) * time.Second
 }
 
 // denied is the device's deny list for a job: what people denied, what rules

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/steward-rmm/steward/proto/wire"
+	"github.com/steward-rmm/steward/server/deployment/ring"
 	"github.com/steward-rmm/steward/server/fleet"
 	"github.com/steward-rmm/steward/server/patch"
 	"github.com/steward-rmm/steward/server/reason"
@@ -17,9 +18,10 @@ type tally struct {
 	counted    int // members that are not excused
 	failed     int
 	superseded int
-	ends       []time.Time // of the soaks of verified members
+	ends       []time.Time // of the soaks of verified members, while the ring is not passed
 	verifiedAt []time.Time
-	open       []int // members that wait
+	waiting    bool  // some member waits
+	open       []int // members that wait, of a ring that is open
 }
 
 // walk moves a deployment as far as it goes now: results of members, then its
@@ -31,11 +33,16 @@ func (v *view) walk(dep int32, joining bool) *Update {
 	members := d.Members
 	tallies := make([]tally, len(d.Rings))
 	for i := range members {
-		m, is := v.settle(d, members[i], v.ix.members[dep][i])
+		s := &v.ix.members[dep][i]
+		if s.job < 0 && s.pair >= 0 && !s.excused && members[i].Result == "" { // most of a large tenant
+			tallies[members[i].Ring].count(&members[i], waits, i, &d.Rings[members[i].Ring])
+			continue
+		}
+		m, is := v.settle(d, members[i], *s)
 		if m != members[i] {
 			up.Members = append(up.Members, m)
 		}
-		tallies[m.Ring].count(m, is, i, d.Rings[m.Ring].Soak)
+		tallies[m.Ring].count(&m, is, i, &d.Rings[m.Ring])
 	}
 	if d.State == Completed {
 		up.counted = late(dv, d, up.Members)
@@ -83,7 +90,7 @@ func RingStates(rings []Ring) []RingState {
 	return out
 }
 
-func (t *tally) count(m Member, is standing, at int, soak time.Duration) {
+func (t *tally) count(m *Member, is standing, at int, r *Ring) {
 	t.Devices++
 	if is != excused {
 		t.counted++
@@ -91,8 +98,10 @@ func (t *tally) count(m Member, is standing, at int, soak time.Duration) {
 	switch is {
 	case done:
 		t.Verified++
-		t.ends = append(t.ends, m.Verified.Add(soak))
-		t.verifiedAt = append(t.verifiedAt, m.Verified)
+		if r.State != RingPassed {
+			t.ends = append(t.ends, m.Verified.Add(r.Soak))
+			t.verifiedAt = append(t.verifiedAt, m.Verified)
+		}
 	case failed:
 		t.Failed++
 		t.failed++
@@ -104,7 +113,10 @@ func (t *tally) count(m Member, is standing, at int, soak time.Duration) {
 		} else {
 			t.Other++
 		}
-		t.open = append(t.open, at)
+		t.waiting = true
+		if r.State == RingActive || r.Index == 0 {
+			t.open = append(t.open, at)
+		}
 	case excused:
 		t.Other++
 		if m.Result == wire.ResultSuperseded {
@@ -133,9 +145,10 @@ func (v *view) conclude(dep int32, up *Update, tallies []tally, stuck bool) {
 	if dv.state.Final() {
 		return
 	}
-	var open, superseded, counted, verified int
+	var superseded, counted, verified int
+	open := false
 	for i := range tallies {
-		open += len(tallies[i].open) + tallies[i].Running
+		open = open || tallies[i].waiting || tallies[i].Running > 0
 		superseded += tallies[i].superseded
 		counted += tallies[i].counted
 		verified += tallies[i].Verified
@@ -143,9 +156,9 @@ func (v *view) conclude(dep int32, up *Update, tallies []tally, stuck bool) {
 	switch {
 	case v.base(d.Policy) == nil:
 		v.end(dv, up, Cancelled, reason.New(reason.PolicyRemoved, "policy", d.Policy))
-	case open == 0 && superseded > 0 && (stuck || superseded > verified):
+	case !open && superseded > 0 && (stuck || superseded > verified):
 		v.end(dv, up, Superseded, reason.New(reason.SupersededBy, "version", v.newer(d)))
-	case open == 0 && counted == 0:
+	case !open && counted == 0:
 		v.end(dv, up, Completed, reason.New(reason.NothingLeft))
 	}
 }
@@ -291,7 +304,7 @@ func (v *view) swap(dep int32, t *tally) (changed []Member) {
 			in := d.Members[with]
 			in.Ring = 0
 			changed = append(changed, in)
-			t.open = append(t.open, with)
+			t.open, t.waiting = append(t.open, with), true
 			t.counted++
 		}
 	}
@@ -323,14 +336,14 @@ func (v *view) present(dep int32, since time.Time, used map[int]bool) int {
 	best := -1
 	for i := range d.Members {
 		m, s := &d.Members[i], v.ix.members[dep][i]
-		if m.Ring == 0 || d.Rings[m.Ring].State != RingWaiting || used[i] || s.pair < 0 || s.job >= 0 || v.excused(d.ID, s) {
+		if m.Ring == 0 || d.Rings[m.Ring].State != RingWaiting || used[i] || s.pair < 0 || s.job >= 0 || s.excused {
 			continue
 		}
 		dev := &v.w.Devices[s.dev]
 		if !dev.Online && dev.LastSeen.Before(since) || v.w.Updates[s.pair].State == patch.Halted {
 			continue
 		}
-		if best < 0 || byHash(d.Policy)(dev.Device, v.w.Devices[v.ix.members[dep][best].dev].Device) < 0 {
+		if best < 0 || ring.ByHash(d.Policy)(dev.Device, v.w.Devices[v.ix.members[dep][best].dev].Device) < 0 {
 			best = i
 		}
 	}

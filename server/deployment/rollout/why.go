@@ -71,3 +71,15 @@ func (v *view) checks(p *pair, dec *decision) []Check {
 	}
 	return append(list, Check{About: "contact", Passed: d.Online, At: d.OnlineSince, Reason: reason.New(code, "since", reason.Time(d.LastSeen))})
 }
+
+// Decisions tells of each open update of a device which policy rules it, what
+// is decided, and the policies that claim it equally.
+func Decisions(now time.Time, w *World, tell func(u *patch.Update, name string, d policy.Decision, ties []string)) {
+	v := newView(now, w)
+	for n := range v.ix.pairs {
+		if p := &v.ix.pairs[n]; p.dev >= 0 && p.eff >= 0 {
+			dec := v.decide(p)
+			tell(&w.Updates[n], v.ix.effs[p.eff].Name, policy.Decision{Action: dec.action, Until: dec.until}, v.ix.ties[int32(n)])
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/steward-rmm/steward/server/job"
 	"github.com/steward-rmm/steward/server/patch"
 	"github.com/steward-rmm/steward/server/policy"
+	"github.com/steward-rmm/steward/server/reason"
 	"github.com/steward-rmm/steward/server/window"
 )
 
@@ -75,6 +76,7 @@ type index struct {
 	current map[key]int32
 	halted  []bool // of each release: a deployment of it is halted
 	members [][]seat
+	sizes   [][]int   // of each deployment its members by ring
 	jobsOf  [][]int32 // of each device: its jobs that are not final
 	busyIn  [][]int32 // of each deployment: jobs that are not final
 	ties    map[int32][]string
@@ -86,11 +88,17 @@ type zonePair struct{ device, site *time.Location }
 // pair is an open update with where it leads; -1 is nowhere.
 type pair struct {
 	dev, rel, eff, dep, mem int32
+	job                     int32 // the last that has not ended and carries it
+	ring                    int32 // of the member
 	tie                     bool
 }
 
 // seat is a member with where it leads; -1 is nowhere.
-type seat struct{ dev, pair, job int32 }
+type seat struct {
+	dev, pair, job int32
+	works          bool // the device may get jobs
+	excused        bool // it cannot take the release now, for a reason that is not the release's
+}
 
 // key names the deployments of which one at most is in force.
 type key struct {
@@ -153,7 +161,7 @@ func inForce(d *Deployment) int {
 		return 3
 	case d.State == Completed && d.walked():
 		return 2
-	case d.State == Cancelled && d.byPerson():
+	case d.State == Cancelled && d.Reason.Code == reason.CancelledBy:
 		return 1
 	}
 	return 0
@@ -184,13 +192,13 @@ func (ix *index) indexPairs(w *World) {
 	next, from := 0, 0
 	for dev := range w.Devices {
 		for next < len(w.Updates) && w.Updates[next].Device < w.Devices[dev].ID {
-			ix.pairs[next] = pair{dev: -1, eff: -1, dep: -1, mem: -1}
+			ix.pairs[next] = pair{dev: -1, eff: -1, dep: -1, mem: -1, job: -1}
 			next++
 		}
 		ix.first[dev] = int32(next)
 		from = next
 		for ; next < len(w.Updates) && w.Updates[next].Device == w.Devices[dev].ID; next++ {
-			p := pair{dev: int32(dev), rel: ix.release(w.Updates[next].Release), eff: -1, dep: -1, mem: -1}
+			p := pair{dev: int32(dev), rel: ix.release(w.Updates[next].Release), eff: -1, dep: -1, mem: -1, job: -1}
 			if same := ix.sameSource(w, from, next); same >= 0 {
 				p.eff, p.tie = ix.pairs[same].eff, ix.pairs[same].tie
 			} else {
@@ -238,31 +246,33 @@ func (ix *index) rule(w *World, p *pair, at int, numbers map[*policy.Effective]i
 // indexMembers joins members with their devices and pairs; all are in order of
 // device, so it is one walk for each deployment.
 func (ix *index) indexMembers(w *World) {
-	ix.members = make([][]seat, len(w.Deployments))
+	ix.members, ix.sizes = make([][]seat, len(w.Deployments)), make([][]int, len(w.Deployments))
 	for i := range w.Deployments {
 		d := &w.Deployments[i]
-		ix.members[i] = make([]seat, len(d.Members))
+		ix.members[i], ix.sizes[i] = make([]seat, len(d.Members)), make([]int, len(d.Rings))
 		rel := ix.rel[d.Release]
 		dev := 0
 		for m := range d.Members {
-			s := seat{-1, -1, -1}
+			s := seat{dev: -1, pair: -1, job: -1}
 			for dev < len(w.Devices) && w.Devices[dev].ID < d.Members[m].Device {
 				dev++
 			}
 			if dev < len(w.Devices) && w.Devices[dev].ID == d.Members[m].Device {
-				s.dev = int32(dev)
+				s.dev, s.works = int32(dev), w.Devices[dev].MayWork()
 				for n := ix.first[dev]; n < ix.first[dev+1]; n++ {
 					p := &ix.pairs[n]
 					if p.rel == rel {
 						s.pair = n
 						if p.dep == int32(i) {
-							p.mem = int32(m)
+							p.mem, p.ring = int32(m), int32(d.Members[m].Ring)
 						}
+						s.excused = cannot(&w.Updates[n], p, int32(i)) || !s.works
 						break
 					}
 				}
 			}
 			ix.members[i][m] = s
+			ix.sizes[i][d.Members[m].Ring]++
 		}
 	}
 }
@@ -290,6 +300,11 @@ func (ix *index) indexJobs(w *World) {
 				s := &ix.members[dep][m]
 				if s.job < 0 || w.Jobs[s.job].ID < j.ID {
 					s.job = int32(n)
+				}
+				if s.pair >= 0 && !j.State.Final() && ix.pairs[s.pair].dep == dep {
+					if p := &ix.pairs[s.pair]; p.job < 0 || w.Jobs[p.job].ID < j.ID {
+						p.job = int32(n)
+					}
 				}
 			}
 		}

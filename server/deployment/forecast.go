@@ -1,13 +1,16 @@
-package rollout
+package deployment
 
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/steward-rmm/steward/server/deployment/rollout"
 	"github.com/steward-rmm/steward/server/ident"
+	"github.com/steward-rmm/steward/server/patch"
 	"github.com/steward-rmm/steward/server/policy"
 	"github.com/steward-rmm/steward/server/window"
 )
@@ -17,6 +20,7 @@ type coming struct {
 	Planned
 	devices []int32
 	longest time.Duration // of one release
+	tied    map[string]bool
 }
 
 // Forecast lists the windows of the next days in order of their opening, with
@@ -24,7 +28,7 @@ type coming struct {
 // to work. Approvals that are waited for count once they are due, and what an
 // earlier window of the same policy can do is not expected again.
 func Forecast(now time.Time, w *World, days int) []Planned {
-	v := newView(now, w)
+	steps := steps(now, w)
 	until := now.Add(time.Duration(days) * 24 * time.Hour)
 	type place struct {
 		policy string
@@ -32,7 +36,7 @@ func Forecast(now time.Time, w *World, days int) []Planned {
 		opens  int64
 	}
 	all := map[place]*coming{}
-	occurrences := map[[3]any][]window.Occurrence{}
+	occurrences := map[clock][]window.Occurrence{}
 	for i := range w.Devices {
 		d := &w.Devices[i]
 		if !d.MayWork() {
@@ -43,7 +47,7 @@ func Forecast(now time.Time, w *World, days int) []Planned {
 			if !eff.Patch.Targets.Covers(d.Device) {
 				continue
 			}
-			k := [3]any{eff, d.Zone, d.SiteZone}
+			k := clock{eff, d.Zone, d.SiteZone}
 			occs, ok := occurrences[k]
 			if !ok {
 				occs = window.Between(eff.Windows.Bind(d.Zone, d.SiteZone), nil, now, until)
@@ -54,13 +58,13 @@ func Forecast(now time.Time, w *World, days int) []Planned {
 				at := place{eff.Name, d.Site, o.Opens.Unix()}
 				c := all[at]
 				if c == nil {
-					c = &coming{Planned: Planned{Policy: eff.Name, Site: d.Site, Opens: o.Opens, Closes: o.Closes}}
+					c = &coming{Planned: Planned{Policy: eff.Name, Site: d.Site, Opens: o.Opens, Closes: o.Closes}, tied: map[string]bool{}}
 					all[at] = c
 				}
 				c.Devices = append(c.Devices, d.ID)
 				c.devices = append(c.devices, int32(i))
-				v.expect(c, int32(i), eff, before)
-				before = o.Opens
+				c.expect(steps[d.ID], before)
+				before = o.Closes
 			}
 		}
 	}
@@ -71,7 +75,7 @@ func Forecast(now time.Time, w *World, days int) []Planned {
 	slices.SortFunc(list, func(a, b *coming) int {
 		return cmp.Or(a.Opens.Compare(b.Opens), strings.Compare(a.Policy, b.Policy), strings.Compare(string(a.Site), string(b.Site)))
 	})
-	v.conflicts(list)
+	conflicts(list)
 	out := make([]Planned, len(list))
 	for i, c := range list {
 		out[i] = c.Planned
@@ -79,35 +83,57 @@ func Forecast(now time.Time, w *World, days int) []Planned {
 	return out
 }
 
+// step is an open update with when it may be installed and how long it takes.
+type step struct {
+	policy string
+	due    time.Time
+	need   time.Duration
+	ties   []string
+	source string
+}
+
+// steps are the open updates of each device that will be installed unless
+// somebody says otherwise.
+func steps(now time.Time, w *World) map[ident.DeviceID][]step {
+	out := map[ident.DeviceID][]step{}
+	rollout.Decisions(now, w, func(u *patch.Update, name string, d policy.Decision, ties []string) {
+		s := step{policy: name, due: now, need: w.Expected(u.Release), ties: ties, source: u.Source}
+		switch {
+		case u.Held || u.Phased:
+			return
+		case d.Action == policy.Wait:
+			s.due = d.Until
+		case d.Action != policy.Approve:
+			return
+		}
+		out[u.Device] = append(out[u.Device], s)
+	})
+	return out
+}
+
 // expect adds what a device will do in a window: its updates that are approved
-// by then, and were not by the opening of the one before.
-func (v *view) expect(c *coming, dev int32, eff *policy.Effective, before time.Time) {
+// by then, and were not by the end of the one before.
+func (c *coming) expect(steps []step, before time.Time) {
 	var sum time.Duration
-	for n := v.ix.first[dev]; n < v.ix.first[dev+1]; n++ {
-		p := &v.ix.pairs[n]
-		if p.eff < 0 || v.ix.effs[p.eff] != eff || p.tie || v.w.Updates[n].Held || v.w.Updates[n].Phased {
+	for _, s := range steps {
+		if s.policy != c.Policy {
 			continue
 		}
-		dec := v.decide(p)
-		due := v.now
-		if dec.action == policy.Wait {
-			due = dec.until
-		} else if dec.action != policy.Approve {
+		if len(s.ties) > 0 {
+			c.tied[strings.Join(s.ties, ", ")+" claim "+s.source+" equally: nothing is scheduled"] = true
 			continue
 		}
-		if due.After(c.Opens) && due.After(v.now) || !before.IsZero() && !due.After(before) || !before.IsZero() && dec.action == policy.Approve {
-			continue
+		if !s.due.After(c.Closes) && (before.IsZero() || s.due.After(before)) {
+			sum += s.need
+			c.longest = max(c.longest, s.need)
 		}
-		need := v.w.expected(v.ix.rels[p.rel])
-		sum += need
-		c.longest = max(c.longest, need)
 	}
 	c.ExpectedMinutes = max(c.ExpectedMinutes, int((sum+time.Minute-1)/time.Minute))
 }
 
 // conflicts writes what will not go well: a window too short for a step, two
 // policies that have a device at the same time, and ties.
-func (v *view) conflicts(list []*coming) {
+func conflicts(list []*coming) {
 	for i, c := range list {
 		length := c.Closes.Sub(c.Opens)
 		if c.longest > length {
@@ -128,18 +154,7 @@ func (v *view) conflicts(list []*coming) {
 		}
 	}
 	for _, c := range list {
-		tied := map[string]bool{}
-		for _, dev := range c.devices {
-			for n := v.ix.first[dev]; n < v.ix.first[dev+1]; n++ {
-				if ties := v.ix.ties[n]; slices.Contains(ties, c.Policy) {
-					tied[strings.Join(ties, ", ")+" claim "+v.w.Updates[n].Source+" equally: nothing is scheduled"] = true
-				}
-			}
-		}
-		for text := range tied {
-			c.Conflicts = append(c.Conflicts, text)
-		}
-		slices.Sort(c.Conflicts)
+		c.Conflicts = append(c.Conflicts, slices.Sorted(maps.Keys(c.tied))...)
 	}
 }
 
