@@ -4,7 +4,10 @@ package rig
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -20,7 +23,13 @@ type Agent struct {
 // NewAgent prepares an agent; environment is its local settings.
 func NewAgent(t testing.TB, environment ...string) *Agent {
 	t.Helper()
-	a := &Agent{Data: filepath.Join(t.TempDir(), "agent"), bin: Bin(t, "steward-agent")}
+	return NewAgentAt(t, filepath.Join(t.TempDir(), "agent"), environment...)
+}
+
+// NewAgentAt is NewAgent on a data directory of the caller's choice.
+func NewAgentAt(t testing.TB, data string, environment ...string) *Agent {
+	t.Helper()
+	a := &Agent{Data: data, bin: Bin(t, "steward-agent")}
 	a.process = process{t: t, name: a.bin, args: []string{"run", "--data", a.Data}, env: environment, log: filepath.Join(t.TempDir(), "agent.log")}
 	t.Cleanup(func() {
 		a.signal(syscall.SIGTERM)
@@ -51,6 +60,47 @@ func (a *Agent) Stop() { a.signal(syscall.SIGTERM) }
 
 // Kill ends the agent at once.
 func (a *Agent) Kill() { a.signal(syscall.SIGKILL) }
+
+// KillTree ends the agent and every program that it started, as a power cut
+// does.
+func (a *Agent) KillTree() {
+	a.mu.Lock()
+	cmd := a.cmd
+	a.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Signal(syscall.SIGSTOP) // it starts nothing more
+	for _, pid := range descendants(cmd.Process.Pid) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	a.signal(syscall.SIGKILL)
+}
+
+// descendants are the processes that a process started, and theirs.
+func descendants(pid int) []int {
+	children := map[int][]int{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// pid (name) state parent …; a name may hold spaces and brackets.
+		_, rest, _ := strings.Cut(string(data[max(0, strings.LastIndexByte(string(data), ')')):]), " ")
+		fields := strings.Fields(rest)
+		child, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if len(fields) > 1 {
+			parent, _ := strconv.Atoi(fields[1])
+			children[parent] = append(children[parent], child)
+		}
+	}
+	out := children[pid]
+	for i := 0; i < len(out); i++ {
+		out = append(out, children[out[i]]...)
+	}
+	return out
+}
 
 // Status is what `steward-agent status` says.
 func (a *Agent) Status() map[string]any {

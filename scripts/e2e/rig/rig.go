@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -55,6 +56,7 @@ type process struct {
 	name string
 	args []string
 	env  []string
+	arm  []string // more of the environment, of the next start
 	log  string
 
 	mu   sync.Mutex
@@ -71,7 +73,7 @@ func (p *process) start() {
 		p.t.Fatal(err)
 	}
 	cmd := exec.Command(p.name, p.args...)
-	cmd.Env = append(os.Environ(), p.env...)
+	cmd.Env = slices.Concat(os.Environ(), p.env, p.arm)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -120,12 +122,29 @@ func (p *process) ended() bool {
 	}
 }
 
+// Arm adds to the environment of the next starts; nothing takes it back.
+func (p *process) Arm(environment ...string) { p.arm = environment }
+
+// Ended reports whether the process has ended by itself, or was killed.
+func (p *process) Ended() bool { return p.ended() }
+
+// Log is what the process has printed, over all its starts.
+func (p *process) Log() string {
+	data, _ := os.ReadFile(p.log)
+	return string(data)
+}
+
 // tell prints the end of the log of a failed test.
 func (p *process) tell() {
 	if !p.t.Failed() {
 		return
 	}
-	data, _ := os.ReadFile(p.log)
+	var data []byte
+	for line := range strings.Lines(p.Log()) {
+		if !strings.HasPrefix(line, "crash point ") {
+			data = append(data, line...)
+		}
+	}
 	if len(data) > 12000 {
 		data = data[len(data)-12000:]
 	}
@@ -183,7 +202,21 @@ type Server struct {
 // until it is ready.
 func StartServer(t testing.TB, flags ...string) *Server {
 	t.Helper()
-	data := filepath.Join(t.TempDir(), "server")
+	return StartServerAt(t, filepath.Join(t.TempDir(), "server"), flags...)
+}
+
+// StartServerAt is StartServer on a data directory of the caller's choice.
+func StartServerAt(t testing.TB, data string, flags ...string) *Server {
+	t.Helper()
+	s := PrepareServer(t, data, flags...)
+	s.Start()
+	s.MakeToken()
+	return s
+}
+
+// PrepareServer is a server that has not been started.
+func PrepareServer(t testing.TB, data string, flags ...string) *Server {
+	t.Helper()
 	console, agents := "127.0.0.1:"+FreePort(t), "127.0.0.1:"+FreePort(t)
 	s := &Server{Data: data, URL: "http://" + console, Agents: agents, bin: Bin(t, "steward")}
 	s.process = process{t: t, name: s.bin, log: filepath.Join(t.TempDir(), "server.log"),
@@ -192,13 +225,41 @@ func StartServer(t testing.TB, flags ...string) *Server {
 		s.signal(syscall.SIGTERM)
 		s.tell()
 	})
-	s.Start()
-	out, errs, code := Run(t, nil, "", s.bin, "token", "create", "--data", data, "--name", "e2e", "--role", "owner")
+	return s
+}
+
+// MakeToken makes the token that the commands use.
+func (s *Server) MakeToken() {
+	s.t.Helper()
+	out, errs, code := Run(s.t, nil, "", s.bin, "token", "create", "--data", s.Data, "--name", "e2e", "--role", "owner")
 	if code != 0 {
-		t.Fatalf("token create: %d %s", code, errs)
+		s.t.Fatalf("token create: %d %s", code, errs)
 	}
 	s.Token = strings.TrimSpace(out)
-	return s
+}
+
+// Get reads a path of the API below /api/v1. It is an error, not a failure,
+// when the server does not answer.
+func (s *Server) Get(into any, path string) error {
+	req, err := http.NewRequest("GET", s.URL+"/api/v1"+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+s.Token)
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", resp.Status, data)
+	}
+	return json.Unmarshal(data, into)
 }
 
 // Start starts the server again and waits until it is ready.
