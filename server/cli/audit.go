@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/steward-rmm/steward/server/fault"
-	"github.com/steward-rmm/steward/server/ident"
 )
 
 // Audit are the commands of the record of who did what.
@@ -91,35 +90,20 @@ func (x *call) chains(of tenant, what string, q url.Values) (json.RawMessage, []
 		raw, o, err := x.object("GET", whose{of}.path("audit", what), q, nil)
 		return raw, []object{o}, err
 	}
-	slugs := []string{string(ident.MSP)}
-	err := x.walk([]string{"tenants"}, query(), nil, func(raw json.RawMessage) error {
-		o, err := decode(raw)
-		if err == nil && slug(o.raw("slug")).Validate() == nil {
-			slugs = append(slugs, o.raw("slug"))
-		}
-		return err
-	})
+	all, err := x.all([]string{"audit", what}, q)
 	if err != nil {
 		return nil, nil, err
 	}
-	var refused error
-	var raws []json.RawMessage
-	var list []object
-	for _, s := range slugs {
-		raw, o, err := x.object("GET", whose{tenant(s)}.path("audit", what), q, nil)
-		if fault.Is(err, fault.Forbidden) || fault.Is(err, fault.NotFound) {
-			refused = err
-			continue
-		}
-		if err != nil {
+	list := make([]object, len(all))
+	for i, raw := range all {
+		if list[i], err = decode(raw); err != nil {
 			return nil, nil, err
 		}
-		raws, list = append(raws, raw), append(list, o)
 	}
-	if len(list) == 0 {
-		return nil, nil, refused
+	if all == nil {
+		all = []json.RawMessage{}
 	}
-	raw, err := json.Marshal(raws)
+	raw, err := json.Marshal(all)
 	return raw, list, err
 }
 

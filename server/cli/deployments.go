@@ -47,7 +47,7 @@ func progress(o object) cell {
 	devices, verified, failed := tally(o)
 	c := cell{text: fmt.Sprintf("%d of %d", verified, devices)}
 	if failed > 0 {
-		c = cell{fmt.Sprintf("%d of %d, %d failed", verified, devices, failed), bad}
+		c = cell{text: fmt.Sprintf("%d of %d, %d failed", verified, devices, failed), tone: bad}
 	}
 	return c
 }

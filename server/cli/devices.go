@@ -33,9 +33,9 @@ func (c *devicesList) Run(x *call) error {
 func online(o object) cell {
 	switch o.get("online") {
 	case true:
-		return cell{"online", good}
+		return cell{text: "online", tone: good}
 	case false:
-		return cell{"offline", faint}
+		return cell{text: "offline", tone: faint}
 	}
 	return cell{}
 }
@@ -98,11 +98,7 @@ func (c *devicesWhy) Run(x *call) error {
 	if err != nil {
 		return err
 	}
-	raw, err := x.ask("GET", p.path("why"), nil, nil)
-	if err != nil {
-		return err
-	}
-	list, err := rows(raw)
+	list, err := x.all(p.path("why"), query())
 	if err != nil {
 		return err
 	}
@@ -156,30 +152,6 @@ func (x *call) why(o object) {
 	}
 }
 
-// whole prints a list that came in one piece.
-func (x *call) whole(raw json.RawMessage, none string, cols ...column) error {
-	list, err := rows(raw)
-	if err != nil {
-		return err
-	}
-	if x.JSON {
-		x.array(list)
-		return nil
-	}
-	objects := make([]object, len(list))
-	for i, r := range list {
-		if objects[i], err = decode(r); err != nil {
-			return err
-		}
-	}
-	if len(objects) == 0 {
-		x.say("%s", none)
-		return nil
-	}
-	x.objects(objects, cols...)
-	return nil
-}
-
 // array prints rows as a JSON array, one a line.
 func (x *call) array(list []json.RawMessage) {
 	if len(list) == 0 {
@@ -209,11 +181,7 @@ func (c *devicesSamples) Run(x *call) error {
 	if err != nil {
 		return err
 	}
-	raw, err := x.ask("GET", p.path("samples"), query("signal", c.Signal, "since", string(c.Since)), nil)
-	if err != nil {
-		return err
-	}
-	return x.whole(raw, "No sample of "+line(c.Signal)+" in that time.",
+	return x.list(listing{}, "samples", p.path("samples"), query("signal", c.Signal, "since", string(c.Since)),
 		x.at("TIME", "time"), number("VALUE", "value"), column{title: "OF", give: flex, show: attributes})
 }
 

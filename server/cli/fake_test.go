@@ -196,12 +196,12 @@ func contractAnswers() map[string]string {
 		"GET /tenants": items(`{"slug":"acme","name":"Acme Dentists","time_zone":"Europe/Paris","mode":"live","devices":12,"online":9}`,
 			`{"slug":"zen","name":"Zen","time_zone":"Asia/Tokyo","mode":"observe","devices":0,"online":0}`),
 		"POST /tenants":           `{"slug":"newco"}`,
-		"POST /tenants/acme/mode": ok,
+		"PUT /tenants/acme/mode":  ok,
 		"GET /sites":              items(`{"tenant":"acme","slug":"main","name":"Main","time_zone":""}`, `{"tenant":"zen","slug":"lab","name":"Lab","time_zone":"America/New_York"}`),
 		"GET /tenants/acme/sites": items(`{"tenant":"acme","slug":"main","name":"Main","time_zone":""}`), "POST /tenants/acme/sites": `{"slug":"annex"}`,
 		"GET /people": items(`{"id":"`+person1+`","tenant":"*","email":"ann@msp.example","name":"Ann","state":"active","grants":[{"role":"owner","all":true}]}`,
 			`{"id":"`+run1+`","tenant":"acme","email":"bob@acme.example","name":"Bob","state":"disabled","grants":[{"role":"viewer","tenants":[{"tenant":"acme","sites":["main"]}]}]}`),
-		"POST /people": `{"id":"` + person1 + `","email":"c@x.example","link_secret":"lnk_abc"}`, "POST /people/" + person1 + "/disable": ok,
+		"POST /tenants/acme/people": `{"id":"` + person1 + `","email":"c@x.example","link":"https://steward.example/link/lnk_abc"}`, "POST /people/" + person1 + "/disable": ok,
 		"GET /tokens":                         items(`{"id":"` + person1 + `","tenant":"*","name":"ci","grants":[{"role":"viewer","all":true}],"last_used_at":null}`),
 		"POST /tokens/" + person1 + "/revoke": ok,
 		"POST /tenants/acme/enrollments":      `{"id":"` + enrollment1 + `","string":"stwe1_THESTRING"}`,
@@ -215,7 +215,7 @@ func contractAnswers() map[string]string {
 			`{"source":"apt","package":"vim","available_version":"9","blockers":[]}`),
 		"GET /tenants/acme/devices/" + device1 + "/samples": items(`{"time":"2026-11-21T11:59:00Z","value":0.25,"attributes":{"mountpoint":"/","device":"sda"}}`),
 		"GET /updates": items(update), "GET /tenants/acme/updates": items(update),
-		"POST /tenants/acme/updates/approve": `{"action":"approve"}`, "POST /updates/deny": `{"action":"deny"}`, "POST /tenants/acme/updates/wait": `{"action":"wait"}`,
+		"POST /tenants/acme/decisions": `{"action":"approve"}`, "POST /decisions": `{"action":"deny"}`,
 		"POST /apply": `{"changes":[{"kind":"PatchPolicy","tenant":"acme","name":"workstations","action":"create","effects":["12 devices are covered"]},
 			{"kind":"Tenant","tenant":"acme","name":"acme","action":"unchanged","effects":[]}]}`,
 		"GET /plan": items(`{"tenant":"zen","site":"lab","policy":"servers","opens_at":"2026-11-22T04:00:00Z","closes_at":"2026-11-22T06:00:00Z","devices":3,"expected_minutes":40,"conflicts":["needs 150 min, the window has 120"]}`,
@@ -233,9 +233,12 @@ func contractAnswers() map[string]string {
 	for _, verb := range []string{"revoke", "readmit", "retire"} {
 		m["POST /tenants/acme/devices/"+device1+"/"+verb] = strings.Replace(dev, `"active"`, `"`+verb+`d"`, 1)
 	}
+	var reports, heads []string
 	for _, t := range []string{"*", "acme", "zen"} {
 		m["GET /tenants/"+t+"/audit/verify"] = `{"tenant":"` + t + `","good":true,"sealed":120,"unsealed":2,"pruned":0,"erased":0,"restored":[17],"heads":3,"head":"120:` + strings.Repeat("ab", 32) + `","first_bad":0,"problem":""}`
 		m["GET /tenants/"+t+"/audit/head"] = `{"tenant":"` + t + `","head":"120:` + strings.Repeat("ab", 32) + `","at":"2026-11-21T11:00:00Z"}`
+		reports, heads = append(reports, m["GET /tenants/"+t+"/audit/verify"]), append(heads, m["GET /tenants/"+t+"/audit/head"])
 	}
+	m["GET /audit/verify"], m["GET /audit/head"] = items(reports...), items(heads...)
 	return m
 }

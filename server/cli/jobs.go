@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -78,11 +79,7 @@ func (x *call) jobLog(p place, o object) ([]json.RawMessage, error) {
 	if _, there := o["log"]; there {
 		return nil, nil
 	}
-	var parts []json.RawMessage
-	err := x.walk(p.path("log"), query(), nil, func(r json.RawMessage) error {
-		parts = append(parts, r)
-		return nil
-	})
+	parts, err := x.all(p.path("log"), query())
 	if fault.Is(err, fault.NotFound) {
 		return nil, nil
 	}
@@ -117,7 +114,7 @@ func (x *call) log(parts []json.RawMessage) {
 		}
 		if a := o.str("attempt"); a != attempt {
 			attempt = a
-			x.say("%s", x.paint(faint, strings.TrimSpace("attempt "+a+" "+x.when(o.raw("time")))))
+			x.say("%s", x.paint(faint, strings.TrimSpace("attempt "+a+" "+x.when(cmp.Or(o.raw("at"), o.raw("time"))))))
 		}
 		for _, l := range lines(o.raw("text")) {
 			x.say("%s", l)

@@ -42,8 +42,6 @@ type listing struct {
 	whose
 	Limit *int `placeholder:"N" xor:"rows" help:"Only the first N rows."`
 	Count bool `xor:"rows" help:"Only how many there are."`
-
-	only func(object) bool // of rows that the server cannot leave out; nil: all
 }
 
 // Validate is called by kong.
@@ -68,25 +66,12 @@ func query(pairs ...string) url.Values {
 // list reads a list to its end and prints it: the rows themselves as they
 // come, or a table. what is its plural for people.
 func (x *call) list(l listing, what string, path []string, q url.Values, cols ...column) error {
-	if l.Count && l.only == nil {
+	if l.Count {
 		return x.count(path, q)
 	}
 	var table [][]cell
-	printed, found := 0, 0
-	limit := l.Limit
-	if l.only != nil {
-		limit = nil
-	}
-	err := x.walk(path, q, limit, func(raw json.RawMessage) error {
-		if l.only != nil {
-			o, err := decode(raw)
-			if err != nil || !l.only(o) || l.Limit != nil && found >= *l.Limit {
-				return err
-			}
-		}
-		if found++; l.Count {
-			return nil
-		}
+	printed := 0
+	err := x.walk(path, q, l.Limit, func(raw json.RawMessage) error {
 		if x.JSON {
 			sep := ",\n"
 			if printed == 0 {
@@ -110,8 +95,6 @@ func (x *call) list(l listing, what string, path []string, q url.Values, cols ..
 	switch {
 	case err != nil:
 		return err
-	case l.Count:
-		x.counted(found)
 	case x.JSON && printed == 0:
 		x.say("[]")
 	case x.JSON:
@@ -172,6 +155,16 @@ func (x *call) walk(path []string, q url.Values, limit *int, f func(json.RawMess
 	}
 }
 
+// all reads a list to its end.
+func (x *call) all(path []string, q url.Values) ([]json.RawMessage, error) {
+	var list []json.RawMessage
+	err := x.walk(path, q, nil, func(raw json.RawMessage) error {
+		list = append(list, raw)
+		return nil
+	})
+	return list, err
+}
+
 func (x *call) count(path []string, q url.Values) error {
 	q.Set("count", "only")
 	raw, err := x.ask("GET", path, q, nil)
@@ -184,14 +177,10 @@ func (x *call) count(path []string, q url.Values) error {
 	if err := json.Unmarshal(raw, &n); err != nil || n.Count == nil {
 		return fault.New(fault.Unavailable, "the server did not count").WithNext("are steward and the server of one version?")
 	}
-	x.counted(*n.Count)
-	return nil
-}
-
-func (x *call) counted(n int) {
 	if x.JSON {
-		x.say(`{"count": %d}`, n)
-		return
+		x.say(`{"count": %d}`, *n.Count)
+		return nil
 	}
-	x.say("%d", n)
+	x.say("%d", *n.Count)
+	return nil
 }

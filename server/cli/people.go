@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"net/url"
 	"strings"
 
 	"github.com/steward-rmm/steward/server/fault"
@@ -20,10 +19,7 @@ type peopleList struct {
 }
 
 func (c *peopleList) Run(x *call) error {
-	if c.Tenant != "" {
-		c.only = func(o object) bool { return o.raw("tenant") == string(c.Tenant) }
-	}
-	return x.list(c.listing, "people", []string{"people"}, query(),
+	return x.list(c.listing, "people", c.path("people"), query(),
 		long("NAME", "name"), long("E-MAIL", "email"), id("OF", "tenant"), column{title: "RIGHTS", give: flex, show: rights},
 		state("STATE", "state"), id("ID", "id"))
 }
@@ -68,10 +64,10 @@ func (c *peopleInvite) Run(x *call) error {
 	if c.Name != "" {
 		body["name"] = c.Name
 	}
-	if c.Tenant != "" && c.Tenant != tenant(ident.MSP) {
-		body["tenant"], body["home"] = string(c.Tenant), string(c.Tenant)
+	if c.Tenant == tenant(ident.MSP) {
+		c.Tenant = ""
 	}
-	raw, o, err := x.object("POST", []string{"people"}, nil, body)
+	raw, o, err := x.object("POST", whose{c.Tenant}.path("people"), nil, body)
 	if err != nil {
 		return err
 	}
@@ -79,8 +75,8 @@ func (c *peopleInvite) Run(x *call) error {
 		x.json(raw)
 		return nil
 	}
-	if secret := o.str("link_secret"); secret != "" {
-		x.say("%s", x.api.base.JoinPath("link", url.PathEscape(secret)))
+	if link := o.str("link"); link != "" {
+		x.say("%s", link)
 		return nil
 	}
 	x.say("%s is invited.", line(c.Email))

@@ -30,11 +30,7 @@ type opening struct {
 
 // Run prints the plan by day.
 func (c *Plan) Run(x *call) error {
-	raw, err := x.ask("GET", c.path("plan"), query("days", itoa(c.Days)), nil)
-	if err != nil {
-		return err
-	}
-	list, err := rows(raw)
+	list, err := x.all(c.path("plan"), query("days", itoa(c.Days)))
 	if err != nil {
 		return err
 	}
@@ -120,7 +116,7 @@ func (x *call) plan(plan []opening) {
 		}
 		conflicts := cell{}
 		if p.number("conflicts") > 0 {
-			conflicts = cell{"! " + p.str("conflicts"), bad}
+			conflicts = cell{text: "! " + p.str("conflicts"), tone: bad}
 		}
 		devices := p.str("devices")
 		if _, ok := p.get("devices").([]any); ok {
@@ -130,7 +126,7 @@ func (x *call) plan(plan []opening) {
 			shown = " "
 		}
 		table = append(table, []cell{
-			{shown, strong}, {text: p.opens.Format("15:04 MST")}, {text: closes}, {text: p.str("tenant")}, {text: p.str("site")},
+			{text: shown, tone: strong}, {text: p.opens.Format("15:04 MST")}, {text: closes}, {text: p.str("tenant")}, {text: p.str("site")},
 			{text: p.str("policy")}, {text: devices}, {text: p.str("expected_minutes")}, conflicts,
 		})
 	}

@@ -49,8 +49,9 @@ func toneOf(state string) tone {
 
 // cell is one field of a table.
 type cell struct {
-	text string
-	tone tone
+	text  string
+	tone  tone
+	brief string // stands for text where the terminal is narrow; "": nothing does
 }
 
 // column is one column: its title and how a row fills it. A flexible one is
@@ -104,35 +105,54 @@ func state(title, path string) column {
 	return column{title: title, give: firm, show: func(o object) cell { return stateCell(o.raw(path)) }}
 }
 
-func stateCell(s string) cell { return cell{words(s), toneOf(s)} }
+func stateCell(s string) cell { return cell{text: words(s), tone: toneOf(s)} }
 
 // at shows a time.
 func (e *Env) at(title, path string) column {
-	return column{title: title, show: func(o object) cell { return cell{text: e.when(o.raw(path))} }}
+	return column{title: title, give: firm, show: func(o object) cell {
+		full := e.when(o.raw(path))
+		brief, _, _ := strings.Cut(full, ",")
+		return cell{text: full, brief: brief}
+	}}
 }
 
 const gap = 2
 
 // table prints rows under titles, fitted to the terminal.
 func (x *call) table(cols []column, rows [][]cell) {
-	widths := make([]int, len(cols))
-	for i, c := range cols {
-		widths[i] = columns(c.title)
+	widths, total := measure(cols, rows)
+	if x.Width > 0 && total > x.Width {
 		for _, r := range rows {
-			widths[i] = max(widths[i], columns(r[i].text))
+			for i := range r {
+				if r[i].brief != "" {
+					r[i].text = r[i].brief
+				}
+			}
 		}
-	}
-	if x.Width > 0 {
-		fit(widths, cols, x.Width)
+		widths, total = measure(cols, rows)
+		fit(widths, cols, total, x.Width)
 	}
 	titles := make([]cell, len(cols))
 	for i, c := range cols {
-		titles[i] = cell{c.title, strong}
+		titles[i] = cell{text: c.title, tone: strong}
 	}
 	x.row(cols, widths, titles)
 	for _, r := range rows {
 		x.row(cols, widths, r)
 	}
+}
+
+// measure is how wide each column would be, and all of them.
+func measure(cols []column, rows [][]cell) (widths []int, total int) {
+	total = gap * (len(cols) - 1)
+	for i, c := range cols {
+		w := columns(c.title)
+		for _, r := range rows {
+			w = max(w, columns(r[i].text))
+		}
+		widths, total = append(widths, w), total+w
+	}
+	return widths, total
 }
 
 func (x *call) row(cols []column, widths []int, cells []cell) {
@@ -156,16 +176,13 @@ func (x *call) row(cols []column, widths []int, cells []cell) {
 }
 
 // fit takes columns from the widest flexible column until the row fits, then
-// from the widest of the others that may give.
-func fit(widths []int, cols []column, limit int) {
-	total := gap * (len(widths) - 1)
-	for _, w := range widths {
-		total += w
-	}
+// from the widest of the others that may give. What is firm stays, even if the
+// terminal has to wrap it: half an id is none.
+func fit(widths []int, cols []column, total, limit int) {
 	for _, step := range []struct {
 		give  give
 		least int
-	}{{flex, 16}, {some, 10}, {flex, 4}, {some, 4}} {
+	}{{flex, 16}, {some, 10}, {flex, 8}, {some, 6}} {
 		for total > limit {
 			widest := -1
 			for i, w := range widths {

@@ -68,7 +68,7 @@ func (c *tenantsMode) Run(x *call) error {
 	if c.Reason != "" {
 		body["reason"] = c.Reason
 	}
-	raw, _, err := x.object("POST", []string{"tenants", string(c.Tenant), "mode"}, nil, body)
+	raw, _, err := x.object("PUT", []string{"tenants", string(c.Tenant), "mode"}, nil, body)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ func line(s string) string {
 			continue
 		}
 		switch {
+		case r == '\r' && strings.HasPrefix(s[1:], "\n"):
 		case r == '\n', r == '\r', r == '\t', unicode.In(r, unicode.Zl, unicode.Zp):
 			b.WriteByte(' ')
 		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs):

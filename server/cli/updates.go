@@ -3,6 +3,7 @@ package cli
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/steward-rmm/steward/server/fault"
 	"github.com/steward-rmm/steward/server/ident"
@@ -42,15 +43,15 @@ func word(o object) cell {
 	case "":
 		return stateCell(o.raw("state"))
 	case "needs_you":
-		return cell{words(w), bad}
+		return cell{text: words(w), tone: bad}
 	case "restart_needed":
-		return cell{words(w), care}
+		return cell{text: words(w), tone: care}
 	case "running", "tonight":
-		return cell{words(w), busy}
+		return cell{text: words(w), tone: busy}
 	case "done":
-		return cell{words(w), good}
+		return cell{text: words(w), tone: good}
 	}
-	return cell{words(w), plain}
+	return cell{text: words(w), tone: plain}
 }
 
 // release is what a decision is about.
@@ -75,7 +76,7 @@ func (x *call) decide(action string, c release) error {
 	if action != "wait" && c.Days != nil {
 		return fault.New(fault.Invalid, "--days: only with wait")
 	}
-	body := map[string]any{"source": c.Source, "package": c.Package, "reason": c.Reason}
+	body := map[string]any{"action": action, "source": c.Source, "package": c.Package, "reason": c.Reason}
 	if c.Version != "" {
 		body["version"] = c.Version
 	}
@@ -91,7 +92,7 @@ func (x *call) decide(action string, c release) error {
 	if len(c.Except) > 0 {
 		body["except"] = c.Except
 	}
-	raw, _, err := x.object("POST", whose{c.Tenant}.path("updates", action), nil, body)
+	raw, _, err := x.object("POST", whose{c.Tenant}.path("decisions"), nil, body)
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (x *call) decide(action string, c release) error {
 		whom = string(c.Tenant)
 	}
 	done := map[string]string{"approve": "Approved", "deny": "Denied", "wait": "Waits"}[action]
-	x.say("%s for %s: %s %s %s", done, whom, line(c.Source), line(c.Package), line(c.Version))
+	x.say("%s for %s: %s", done, whom, strings.TrimSpace(line(c.Source)+" "+line(c.Package)+" "+line(c.Version)))
 	return nil
 }
 

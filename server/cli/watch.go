@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-
 	"github.com/steward-rmm/steward/server/fault"
 )
 
@@ -30,16 +28,17 @@ type deploymentsWatch struct {
 
 // watch is a deployment that is followed.
 type watch struct {
-	x       *call
-	at      place
-	hosts   map[string]string // device → host name
-	state   string            // of the deployment, as last told
-	last    string            // id of the last event
-	told    bool              // the present connection told something
-	wait    time.Duration
-	retry   time.Duration
-	bar     *progressbar.ProgressBar
-	counted time.Time
+	x     *call
+	at    place
+	hosts map[string]string // device → host name
+	state string            // of the deployment, as last told
+	last  string            // id of the last event
+	told  bool              // the present connection told something
+	heard time.Time         // when the server last said something
+	lost  bool              // that the server does not answer was said
+	wait  time.Duration     // before the next connection
+	retry time.Duration     // that the server asks for; 0: nothing
+	line  progressLine
 }
 
 // Run follows the deployment to its end, over lost connections and restarts of
@@ -49,7 +48,7 @@ func (c *deploymentsWatch) Run(x *call) error {
 	if err != nil {
 		return err
 	}
-	w := &watch{x: x, at: p, hosts: map[string]string{}, wait: firstRetry, last: "0"}
+	w := &watch{x: x, at: p, hosts: map[string]string{}, wait: firstRetry, last: "0", heard: x.Now()}
 	o, err := w.read()
 	if err != nil {
 		return err
@@ -62,28 +61,32 @@ func (c *deploymentsWatch) Run(x *call) error {
 	if err := x.out.Flush(); err != nil {
 		return fmt.Errorf("write the answer: %w", err)
 	}
-	patience, heard := c.Patience.duration(), x.Now()
+	return w.run(c.Patience.duration())
+}
+
+// run connects again and again, until the deployment ended or the server did
+// not answer for too long.
+func (w *watch) run(patience time.Duration) error {
 	for {
 		done, err := w.follow()
 		w.clear()
-		if done || err != nil && !lost(err) {
-			return w.end(err)
+		if done {
+			return w.end()
 		}
-		if w.told {
-			heard, w.wait = x.Now(), firstRetry
+		if err == nil && !w.told {
+			// Perhaps it ended meanwhile; the next connection tells what is missing.
+			_, err = w.read()
 		}
-		if err != nil && x.Now().Sub(heard) > patience {
+		switch {
+		case err == nil:
+			w.heard, w.lost, w.wait = w.x.Now(), false, firstRetry
+		case !passes(err) || w.x.Now().Sub(w.heard) > patience:
 			return err
+		case !w.lost:
+			w.lost = true
+			fmt.Fprintf(w.x.Stderr, "steward deployments watch: %s; trying again\n", cut(line(err.Error()), 300))
 		}
-		if err := w.pause(err); err != nil {
-			return err
-		}
-		if o, err := w.read(); err == nil {
-			heard = x.Now()
-			if !w.told && ends(o.raw("state")) {
-				return w.end(nil)
-			}
-		} else if !lost(err) {
+		if err := w.pause(); err != nil {
 			return err
 		}
 	}
@@ -104,9 +107,9 @@ func (w *watch) names() {
 	})
 }
 
-// lost reports whether an error may pass by itself.
-func lost(err error) bool {
-	return err != nil && (fault.Is(err, fault.Unavailable) || fault.Is(err, fault.TooMany) || fault.Is(err, fault.Internal))
+// passes reports whether an error may pass by itself.
+func passes(err error) bool {
+	return fault.Is(err, fault.Unavailable) || fault.Is(err, fault.TooMany) || fault.Is(err, fault.Internal)
 }
 
 // ends reports whether watching ends with the state; a halted deployment can
@@ -182,6 +185,7 @@ func (w *watch) listen(come <-chan event, ended <-chan struct{}) (done bool, err
 		select {
 		case e := <-come:
 			timer.Stop()
+			w.heard = w.x.Now()
 			if e.comment() {
 				continue
 			}
@@ -289,15 +293,11 @@ func (w *watch) host(t transition) string {
 	return "?"
 }
 
-// pause waits before the next connection, longer each time, and says once that
-// it does.
-func (w *watch) pause(err error) error {
+// pause waits before the next connection, longer each time.
+func (w *watch) pause() error {
 	wait := w.wait
 	if w.retry > 0 {
 		wait = min(max(w.retry, 100*time.Millisecond), lastRetry)
-	}
-	if err != nil && w.wait == firstRetry {
-		fmt.Fprintf(w.x.Stderr, "steward deployments watch: %s; trying again\n", cut(line(err.Error()), 300))
 	}
 	w.wait = min(w.wait*2, lastRetry)
 	select {
@@ -309,10 +309,7 @@ func (w *watch) pause(err error) error {
 }
 
 // end turns the last state into the exit code.
-func (w *watch) end(err error) error {
-	if err != nil {
-		return err
-	}
+func (w *watch) end() error {
 	if !w.x.JSON {
 		w.x.say("%s", w.x.paint(toneOf(w.state), words(w.state)))
 	}
