@@ -46,12 +46,16 @@ func (r *reporter) interval() time.Duration {
 	return r.every
 }
 
-// run reports at once and then at every interval. The first report has no rates.
+// run reports at once and then at every interval. The first report has no rates,
+// so the second comes as soon as it may.
 func (r *reporter) run(ctx context.Context) error {
-	ticker := time.NewTicker(r.interval())
+	ticker := time.NewTicker(min(r.interval(), wire.MinReportInterval))
 	defer ticker.Stop()
-	for {
+	for n := 0; ; n++ {
 		r.runOnce(ctx, r.now())
+		if n == 1 {
+			ticker.Reset(r.interval())
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
