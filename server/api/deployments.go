@@ -36,7 +36,8 @@ type ringJSON struct {
 	Other       int                  `json:"other"`
 }
 
-type deploymentJSON struct {
+// Deployment is a deployment with its rings.
+type Deployment struct {
 	ID         ident.DeploymentID `json:"id"`
 	Tenant     ident.TenantID     `json:"tenant"`
 	Policy     string             `json:"policy"`
@@ -54,7 +55,7 @@ type deploymentJSON struct {
 }
 
 type deploymentShowJSON struct {
-	deploymentJSON
+	Deployment
 	Jobs    []jobJSON    `json:"jobs"`
 	Members []memberJSON `json:"members"`
 }
@@ -68,8 +69,8 @@ type memberJSON struct {
 	Verified *time.Time     `json:"verified_at"`
 }
 
-func renderDeployment(d deployment.Deployment) deploymentJSON {
-	out := deploymentJSON{ID: d.ID, Tenant: d.Tenant, Policy: d.Policy, Source: d.Release.Source, Package: d.Release.Package, Version: d.Release.Version,
+func renderDeployment(d deployment.Deployment) Deployment {
+	out := Deployment{ID: d.ID, Tenant: d.Tenant, Policy: d.Policy, Source: d.Release.Source, Package: d.Release.Package, Version: d.Release.Version,
 		State: d.State, Reason: words(d.Reason), ReasonCode: d.Reason.Code, Since: stamp(d.Since), Seq: d.Seq, CreatedAt: stamp(d.CreatedAt), EndedAt: stamp(d.EndedAt),
 		Rings: make([]ringJSON, 0, len(d.Rings))}
 	for _, r := range d.Rings {
@@ -102,13 +103,13 @@ func (a *api) deployments() {
 	}
 }
 
-func (a *api) listDeployments(ctx context.Context, c *caller, in *deploymentsIn) (*pageOut[deploymentJSON], error) {
+func (a *api) listDeployments(ctx context.Context, c *caller, in *deploymentsIn) (*pageOut[Deployment], error) {
 	if a.o.Deployments == nil {
 		return nil, notYet("deployments")
 	}
 	f := deployment.Filter{State: deployment.State(in.State), Policy: in.Policy, Package: in.Package}
 	if in.Count != "" {
-		return countPages[deploymentJSON](func(cursor string) (int, string, error) {
+		return countPages[Deployment](func(cursor string) (int, string, error) {
 			list, next, err := a.o.Deployments.List(ctx, c.scope, f, cursor, maxRecords)
 			return len(list), next, err
 		})
@@ -128,7 +129,7 @@ func (a *api) showDeployment(ctx context.Context, c *caller, _ *noneIn) (*bodyOu
 	if err != nil {
 		return nil, err
 	}
-	out := deploymentShowJSON{deploymentJSON: renderDeployment(d), Jobs: []jobJSON{}, Members: []memberJSON{}}
+	out := deploymentShowJSON{Deployment: renderDeployment(d), Jobs: []jobJSON{}, Members: []memberJSON{}}
 	for _, m := range d.Members {
 		row := memberJSON{Device: m.Device, Result: string(m.Result), Job: m.Job, Late: m.Late, Verified: stamp(m.Verified)}
 		if m.Ring >= 0 && m.Ring < len(d.Rings) {

@@ -27,7 +27,7 @@ type devicesIn struct {
 
 // deviceShowJSON is everything of one device.
 type deviceShowJSON struct {
-	deviceJSON
+	Device
 	TenantName string             `json:"tenant_name"`
 	SiteName   string             `json:"site_name"`
 	Arch       string             `json:"arch"`
@@ -42,7 +42,7 @@ type deviceShowJSON struct {
 }
 
 type deviceUpdateJSON struct {
-	updateJSON
+	Update
 	Policy string   `json:"policy"`
 	Ties   []string `json:"ties"`
 }
@@ -90,9 +90,9 @@ func (a *api) devices() {
 		{"retire", "End a device for good", a.o.Fleet.Retire},
 	} {
 		register(a, Route{Method: "POST", Path: "/tenants/{tenant}/devices/{id}/" + act.name, Action: auth.DeviceManage, Summary: act.summary},
-			func(ctx context.Context, c *caller, in *whyIn) (*bodyOut[deviceJSON], error) {
+			func(ctx context.Context, c *caller, in *whyIn) (*bodyOut[Device], error) {
 				d, err := act.do(ctx, c.now, c.Actor, c.tenant, ident.DeviceID(c.id), in.Body.Reason)
-				return &bodyOut[deviceJSON]{renderDevice(d, d.TimeZone)}, err
+				return &bodyOut[Device]{renderDevice(d, d.TimeZone)}, err
 			})
 	}
 }
@@ -125,7 +125,7 @@ func (a *api) showDevice(ctx context.Context, c *caller, _ *noneIn) (*bodyOut[de
 	if err != nil {
 		return nil, err
 	}
-	out := deviceShowJSON{deviceJSON: renderDevice(d.Device, d.Location.String()), TenantName: d.TenantName, SiteName: d.SiteName, Arch: d.Arch, BoardUUID: d.BoardUUID,
+	out := deviceShowJSON{Device: renderDevice(d.Device, d.Location.String()), TenantName: d.TenantName, SiteName: d.SiteName, Arch: d.Arch, BoardUUID: d.BoardUUID,
 		EnrolledAt: stamp(d.EnrolledAt), Enrollment: d.Enrollment, Available: d.States.Open(), Updates: []deviceUpdateJSON{}, Policies: []devicePolicyJSON{},
 		Sections: map[string]section{}, Latest: []latestJSON{}}
 	for _, u := range d.Updates {

@@ -11,7 +11,8 @@ import (
 	"github.com/steward-rmm/steward/server/policy"
 )
 
-type enrollmentJSON struct {
+// Enrollment lets devices in; its string is told once, when it is made.
+type Enrollment struct {
 	ID         ident.EnrollmentID `json:"id"`
 	Tenant     ident.TenantID     `json:"tenant"`
 	Site       ident.SiteID       `json:"site"`
@@ -27,13 +28,13 @@ type enrollmentJSON struct {
 	RevokedAt  *time.Time         `json:"revoked_at"`
 }
 
-func renderEnrollment(e pki.Enrollment) enrollmentJSON {
-	return enrollmentJSON{e.ID, e.Tenant, e.Site, e.Class, filled(e.Tags), e.Uses, e.Used, e.PerMinute, stamp(e.ExpiresAt), e.MayInstall,
+func renderEnrollment(e pki.Enrollment) Enrollment {
+	return Enrollment{e.ID, e.Tenant, e.Site, e.Class, filled(e.Tags), e.Uses, e.Used, e.PerMinute, stamp(e.ExpiresAt), e.MayInstall,
 		renderActor(e.CreatedBy), stamp(e.CreatedAt), stamp(e.RevokedAt)}
 }
 
 type enrollmentMadeJSON struct {
-	enrollmentJSON
+	Enrollment
 	String string `json:"string" doc:"the enrollment string; it cannot be shown again"`
 }
 
@@ -55,7 +56,7 @@ func (a *api) enrollments() {
 	register(a, Route{Method: "POST", Path: "/tenants/{tenant}/enrollments/{id}/revoke", Action: auth.EnrollmentCreate, Summary: "End an enrollment"}, a.revokeEnrollment)
 }
 
-func (a *api) listEnrollments(ctx context.Context, c *caller, in *ListIn) (*pageOut[enrollmentJSON], error) {
+func (a *api) listEnrollments(ctx context.Context, c *caller, in *ListIn) (*pageOut[Enrollment], error) {
 	list, err := a.o.Enrollments.List(ctx, c.scope)
 	if err != nil {
 		return nil, err

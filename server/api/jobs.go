@@ -69,7 +69,8 @@ func renderJob(j job.Job) jobJSON {
 	return out
 }
 
-type runJSON struct {
+// Run is one opening of a window at a site.
+type Run struct {
 	ID        ident.RunID       `json:"id"`
 	Tenant    ident.TenantID    `json:"tenant"`
 	Policy    string            `json:"policy"`
@@ -80,12 +81,12 @@ type runJSON struct {
 	Counts    map[job.State]int `json:"counts" doc:"jobs by state"`
 }
 
-func renderRun(r job.Run) runJSON {
-	return runJSON{r.ID, r.Tenant, r.Policy, r.Site, r.LocalDate, stamp(r.Opens), stamp(r.Closes), r.Counts}
+func renderRun(r job.Run) Run {
+	return Run{r.ID, r.Tenant, r.Policy, r.Site, r.LocalDate, stamp(r.Opens), stamp(r.Closes), r.Counts}
 }
 
 type runShowJSON struct {
-	runJSON
+	Run
 	Jobs []jobJSON `json:"jobs"`
 }
 
@@ -215,12 +216,12 @@ func (a *api) cancelJob(ctx context.Context, c *caller, in *whyIn) (*okOut, erro
 	return okay(), a.o.Jobs.Cancel(ctx, c.now, c.Actor, c.tenant, ident.JobID(c.id), why)
 }
 
-func (a *api) listRuns(ctx context.Context, c *caller, in *ListIn) (*pageOut[runJSON], error) {
+func (a *api) listRuns(ctx context.Context, c *caller, in *ListIn) (*pageOut[Run], error) {
 	if a.o.Jobs == nil {
 		return nil, notYet("runs")
 	}
 	if in.Count != "" {
-		return countPages[runJSON](func(cursor string) (int, string, error) {
+		return countPages[Run](func(cursor string) (int, string, error) {
 			list, next, err := a.o.Jobs.Runs(ctx, c.scope, cursor, maxRecords)
 			return len(list), next, err
 		})

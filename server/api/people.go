@@ -11,7 +11,8 @@ import (
 	"github.com/steward-rmm/steward/server/policy"
 )
 
-type personJSON struct {
+// Person is someone who may sign in.
+type Person struct {
 	ID        ident.PersonID `json:"id"`
 	Tenant    ident.TenantID `json:"tenant" doc:"home: * for the provider's own people"`
 	Email     string         `json:"email"`
@@ -22,11 +23,12 @@ type personJSON struct {
 	CreatedAt *time.Time     `json:"created_at"`
 }
 
-func renderPerson(p auth.Person) personJSON {
-	return personJSON{p.ID, p.Tenant, p.Email, p.Name, p.State, p.Grants, p.TimeZone, stamp(p.CreatedAt)}
+func renderPerson(p auth.Person) Person {
+	return Person{p.ID, p.Tenant, p.Email, p.Name, p.State, p.Grants, p.TimeZone, stamp(p.CreatedAt)}
 }
 
-type tokenJSON struct {
+// Token is an API token without its secret.
+type Token struct {
 	ID         ident.TokenID  `json:"id"`
 	Tenant     ident.TenantID `json:"tenant"`
 	Name       string         `json:"name"`
@@ -37,18 +39,18 @@ type tokenJSON struct {
 	RevokedAt  *time.Time     `json:"revoked_at"`
 }
 
-func renderToken(t auth.Token) tokenJSON {
-	return tokenJSON{t.ID, t.Tenant, t.Name, t.Grants, stamp(t.CreatedAt), stamp(t.ExpiresAt), stamp(t.LastUsedAt), stamp(t.RevokedAt)}
+func renderToken(t auth.Token) Token {
+	return Token{t.ID, t.Tenant, t.Name, t.Grants, stamp(t.CreatedAt), stamp(t.ExpiresAt), stamp(t.LastUsedAt), stamp(t.RevokedAt)}
 }
 
-// rightsBody is a role somewhere: in one customer, at some of its sites, or in all.
-type rightsBody struct {
+// Rights are a role somewhere: in one customer, at some of its sites, or in all.
+type Rights struct {
 	Role   string   `json:"role" enum:"owner,technician,viewer"`
 	Tenant string   `json:"tenant,omitempty" maxLength:"63" doc:"left out: all customers"`
 	Sites  []string `json:"sites,omitempty" maxItems:"100"`
 }
 
-func (b rightsBody) grants() auth.Grants {
+func (b Rights) grants() auth.Grants {
 	if b.Tenant == "" || b.Tenant == string(ident.MSP) {
 		return auth.Everywhere(auth.Role(b.Role))
 	}
@@ -61,7 +63,7 @@ func (b rightsBody) grants() auth.Grants {
 
 type inviteIn struct {
 	Body struct {
-		rightsBody
+		Rights
 		Email    string `json:"email" maxLength:"254"`
 		Name     string `json:"name,omitempty" maxLength:"200"`
 		TimeZone string `json:"time_zone,omitempty" maxLength:"100"`
@@ -70,21 +72,21 @@ type inviteIn struct {
 }
 
 type invitedJSON struct {
-	personJSON
+	Person
 	Link string `json:"link" doc:"the sign-in link, good for 24 hours; it cannot be shown again"`
 }
 
 type tokenIn struct {
 	Body struct {
-		rightsBody
+		Rights
 		Name    string `json:"name" maxLength:"200"`
 		Expires string `json:"expires,omitempty" maxLength:"20" doc:"a duration; left out: 90 days"`
 	}
 }
 
 type tokenMadeJSON struct {
-	tokenJSON
-	Token string `json:"token" doc:"the token; it cannot be shown again"`
+	Token
+	Secret string `json:"token" doc:"the token; it cannot be shown again"`
 }
 
 func (a *api) people() {
@@ -98,7 +100,7 @@ func (a *api) people() {
 	register(a, Route{Method: "POST", Path: "/tokens/{id}/revoke", Action: auth.TokenCreate, Reach: Anywhere, Summary: "End a token"}, a.revokeToken)
 }
 
-func (a *api) listPeople(ctx context.Context, c *caller, in *ListIn) (*pageOut[personJSON], error) {
+func (a *api) listPeople(ctx context.Context, c *caller, in *ListIn) (*pageOut[Person], error) {
 	list, err := a.o.People.List(ctx, c.scope)
 	if err != nil {
 		return nil, err
@@ -151,7 +153,7 @@ func (a *api) enable(ctx context.Context, c *caller, in *whyIn) (*okOut, error) 
 	return okay(), a.o.People.Enable(ctx, p.Tenant, c.now, c.Principal, p.ID, in.Body.Reason)
 }
 
-func (a *api) listTokens(ctx context.Context, c *caller, in *ListIn) (*pageOut[tokenJSON], error) {
+func (a *api) listTokens(ctx context.Context, c *caller, in *ListIn) (*pageOut[Token], error) {
 	list, err := a.o.People.ListTokens(ctx, c.Principal)
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func (a *api) policies() {
 	both(a, "policies", auth.PolicyRead, true, "Policy documents", a.listPolicies)
 	register(a, Route{Method: "GET", Path: "/tenants/{tenant}/policies/effective", Action: auth.PolicyRead, Summary: "Policies as they hold, with where each value comes from"}, a.effective)
 	both(a, "plan", auth.PolicyRead, false, "Windows to come", a.plan)
-	register(a, Route{Method: "POST", Path: "/apply", Action: auth.PolicyApply, Reach: Anywhere, MaxBody: apply.MaxBytes, Creates: true, Summary: "Apply YAML documents, or see what they would change"}, a.apply)
+	register(a, Route{Method: "POST", Path: "/apply", Action: auth.PolicyApply, Reach: PerDocument, MaxBody: apply.MaxBytes, Creates: true, Summary: "Apply YAML documents, or see what they would change"}, a.apply)
 }
 
 func (a *api) listPolicies(ctx context.Context, c *caller, in *ListIn) (*pageOut[policyJSON], error) {

@@ -36,8 +36,9 @@ type osJSON struct {
 	Version string `json:"version"`
 }
 
-// deviceJSON is a device as lists and show have it in common.
-type deviceJSON struct {
+// Device is a device as lists and show have it in common. Types that others
+// embed are exported, so that the description has their fields.
+type Device struct {
 	ID           ident.DeviceID `json:"id"`
 	Tenant       ident.TenantID `json:"tenant"`
 	Site         ident.SiteID   `json:"site"`
@@ -58,7 +59,7 @@ type deviceJSON struct {
 
 // deviceRowJSON is a device in a list.
 type deviceRowJSON struct {
-	deviceJSON
+	Device
 	UpdatesAvailable int                 `json:"updates_available"`
 	Updates          map[view.Word]int   `json:"updates_by_word" doc:"updates by the word that lists show: needs_you, running, restart_needed, tonight, waiting, done"`
 	Worst            patch.State         `json:"worst_state"`
@@ -68,7 +69,7 @@ type deviceRowJSON struct {
 
 func renderDeviceRow(d view.DeviceRow) deviceRowJSON {
 	out := deviceRowJSON{
-		deviceJSON: deviceJSON{ID: d.ID, Tenant: d.Tenant, Site: d.Site, Hostname: d.Hostname, Class: d.Class, Tags: filled(d.Tags), OS: osJSON(d.OS),
+		Device: Device{ID: d.ID, Tenant: d.Tenant, Site: d.Site, Hostname: d.Hostname, Class: d.Class, Tags: filled(d.Tags), OS: osJSON(d.OS),
 			State: d.State, Reason: words(d.Reason), ReasonCode: d.Reason.Code, Since: stamp(d.Since), Online: d.Online, LastSeen: stamp(d.LastSeen),
 			AgentVersion: d.AgentVersion, Serial: d.Serial, TimeZone: d.TimeZone},
 		UpdatesAvailable: d.Available, Updates: map[view.Word]int{}, Worst: d.Worst, WorstReason: words(d.WorstReason), States: d.States,
@@ -79,14 +80,14 @@ func renderDeviceRow(d view.DeviceRow) deviceRowJSON {
 	return out
 }
 
-func renderDevice(d fleet.Device, zone string) deviceJSON {
-	return deviceJSON{ID: d.ID, Tenant: d.Tenant, Site: d.Site, Hostname: d.Hostname, Class: d.Class, Tags: filled(d.Tags), OS: osJSON(d.OS),
+func renderDevice(d fleet.Device, zone string) Device {
+	return Device{ID: d.ID, Tenant: d.Tenant, Site: d.Site, Hostname: d.Hostname, Class: d.Class, Tags: filled(d.Tags), OS: osJSON(d.OS),
 		State: d.State, Reason: words(d.Reason), ReasonCode: d.Reason.Code, Since: stamp(d.Since), Online: d.Online, LastSeen: stamp(d.LastSeen),
 		AgentVersion: d.AgentVersion, Serial: d.Serial, TimeZone: zone}
 }
 
-// updateJSON is an update on a device.
-type updateJSON struct {
+// Update is an update on a device.
+type Update struct {
 	Source     string      `json:"source"`
 	Package    string      `json:"package"`
 	Installed  string      `json:"installed_version"`
@@ -106,8 +107,8 @@ type updateJSON struct {
 	Job        ident.JobID `json:"job"`
 }
 
-func renderUpdate(u patch.Update) updateJSON {
-	return updateJSON{Source: u.Source, Package: u.Package, Installed: u.Installed, Available: u.Version, Kind: string(u.Kind), Severity: u.Severity,
+func renderUpdate(u patch.Update) Update {
+	return Update{Source: u.Source, Package: u.Package, Installed: u.Installed, Available: u.Version, Kind: string(u.Kind), Severity: u.Severity,
 		State: u.State, Word: view.WordOf(u.State), Reason: words(u.Reason), ReasonCode: u.Reason.Code, Since: stamp(u.Since), FirstSeen: stamp(u.FirstSeen),
 		Held: u.Held, Offered: u.Offered, Tries: u.Tries, LastError: u.LastError, Job: u.Job}
 }

@@ -24,6 +24,9 @@ const (
 	InTenant   Reach = "tenant" // in the tenant of the path
 	Anywhere   Reach = "some"   // somewhere; the scope says where
 	Everywhere Reach = "all"    // in all tenants
+	// PerDocument is for what is applied: the documents say what each needs,
+	// and the handler authorizes every one before anything is read.
+	PerDocument Reach = "document"
 )
 
 // Route is one route with what it needs.
@@ -161,6 +164,8 @@ func (a *api) authenticate(r *http.Request, now time.Time) (auth.Principal, erro
 // exist is answered as one that the caller may not see.
 func (a *api) authorize(ctx context.Context, c *caller) error {
 	switch c.route.Reach {
+	case PerDocument:
+		return nil
 	case Everywhere:
 		return auth.AuthorizeAll(c.Principal, c.route.Action)
 	case Anywhere:

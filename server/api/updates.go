@@ -25,7 +25,7 @@ type updatesIn struct {
 }
 
 type updateRowJSON struct {
-	updateJSON
+	Update
 	Tenant   ident.TenantID `json:"tenant"`
 	Device   ident.DeviceID `json:"device"`
 	Hostname string         `json:"hostname"`
