@@ -385,6 +385,14 @@ func TestTheNewerSessionWinsAndACopyDoesNot(t *testing.T) {
 	s := stream1(t, d.dial(t, dev.Chain, dev.Key))
 	say(t, s, helloOf(&twin))
 	if code, _ := bye(t, s); code != session.ByeConflict {
+		t.Errorf("another journal with this key: %q", code)
+	}
+	say(t, second, &agentv1.AgentMessage{Kind: &agentv1.AgentMessage_ScanRequest{ScanRequest: &agentv1.ScanRequest{Source: "apt"}}})
+	for next(t, second).GetScanAnswer() == nil {
+	}
+	s = stream1(t, d.dial(t, dev.Chain, dev.Key))
+	say(t, s, helloOf(&twin))
+	if code, _ := bye(t, s); code != session.ByeConflict {
 		t.Errorf("another machine with this key: %q", code)
 	}
 	if got := dev.State(t).State; got != fleet.Conflict {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/steward-rmm/steward/proto/steward/agent/v1"
 	"github.com/steward-rmm/steward/proto/wire"
+	"github.com/steward-rmm/steward/server/fleet"
 	"github.com/steward-rmm/steward/server/session"
 	"github.com/steward-rmm/steward/server/session/sessiontest"
 )
@@ -254,6 +255,9 @@ func TestBothPicturesAreEqualAfterAThousandRounds(t *testing.T) {
 		if !slices.EqualFunc(got.Items, want, wire.Item.Equal) || got.Hash != wire.HashItems(want) {
 			t.Errorf("section %s: %d items on the server, %d on the device, %d events wait", section, len(got.Items), len(want), len(m.queue))
 		}
+	}
+	if state := m.d.State(t).State; state == fleet.Conflict {
+		t.Error("the network made a copy of the device")
 	}
 	t.Logf("%d changes: %d bytes, in full %d", m.sent, m.changes, m.full)
 	if m.changes*10 > m.full {

@@ -208,7 +208,7 @@ func (l *Live) change(ctx context.Context, now time.Time, d fleet.Device, c Inve
 		}
 	}
 	if d.State == fleet.Pending {
-		return nil, l.complete(ctx, now)
+		return nil, s.complete(ctx, now, l.ref)
 	}
 	return nil, nil
 }
@@ -241,8 +241,8 @@ func (l *Live) reportFacts(ctx context.Context, section wire.Section) error {
 }
 
 // complete makes a pending device active once its core sections are there.
-func (l *Live) complete(ctx context.Context, now time.Time) error {
-	have, err := l.s.o.Inventory.Hashes(ctx, l.ref.Tenant, l.ref.Device)
+func (s *Service) complete(ctx context.Context, now time.Time, ref fleet.Ref) error {
+	have, err := s.o.Inventory.Hashes(ctx, ref.Tenant, ref.Device)
 	if err != nil {
 		return err
 	}
@@ -251,10 +251,10 @@ func (l *Live) complete(ctx context.Context, now time.Time) error {
 			return nil
 		}
 	}
-	current, err := l.s.o.Fleet.Device(ctx, l.ref.Tenant, l.ref.Device)
+	current, err := s.o.Fleet.Device(ctx, ref.Tenant, ref.Device)
 	if err != nil || current.State != fleet.Pending {
 		return err
 	}
-	_, err = l.s.o.Fleet.Transition(ctx, now, l.ref.Tenant, l.ref.Device, fleet.Active, reason.New(reason.DeviceInventory), ident.Steward("session"))
+	_, err = s.o.Fleet.Transition(ctx, now, ref.Tenant, ref.Device, fleet.Active, reason.New(reason.DeviceInventory), ident.Steward("session"))
 	return err
 }

@@ -31,6 +31,7 @@ type Live struct {
 
 	ended atomic.Pointer[Goodbye]
 	heard atomic.Int64 // Unix milliseconds of the last message
+	rival rival        // guarded by Service.mu
 
 	// Of the goroutine of the device's messages:
 	through   uint64
@@ -47,6 +48,12 @@ type Live struct {
 	desired desiredState
 	hints   <-chan struct{}
 	cancel  func()
+}
+
+// rival is another journal that came with the session's key while it was open.
+type rival struct {
+	journal string
+	at      time.Time
 }
 
 // want is how far a section is that was asked for in full.

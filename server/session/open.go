@@ -15,9 +15,13 @@ import (
 	"github.com/steward-rmm/steward/server/reason"
 )
 
-// aliveFor is how recently a session must have been heard for its device to be
-// there beyond doubt: two reports.
-const aliveFor = 2 * wire.DefaultReportInterval
+// A second journal with the key of an open session is the same machine, whose
+// old connection is not known to be dead yet, or another one. It is told to
+// come again; if the old session was heard meanwhile there are two machines.
+const (
+	aliveFor   = 2 * wire.DefaultReportInterval // since the last message; dead beyond
+	rivalAgain = aliveFor * 3 / 4
+)
 
 // Open opens a session: the Live and its Welcome, or the Goodbye that refuses
 // it. fault.Unauthenticated is a certificate that opens nothing.
@@ -35,8 +39,8 @@ func (s *Service) Open(ctx context.Context, now time.Time, p Peer, h Hello) (*Li
 		return nil, Welcome{}, bye, err
 	}
 	ref := fleet.Ref{Tenant: d.Tenant, Device: d.ID}
-	if rival := s.rival(now, ref, p.KeyHash, h.Journal); rival != nil {
-		bye, err := s.twoJournals(ctx, now, d, h)
+	if seen, proven := s.rivals(now, ref, p.KeyHash, h.Journal); seen {
+		bye, err := s.twoJournals(ctx, now, d, h, proven)
 		return nil, Welcome{}, bye, err
 	}
 	s.mu.Lock()
@@ -104,19 +108,33 @@ func (s *Service) admit(ctx context.Context, now time.Time, d fleet.Device, p Pe
 	return nil, nil
 }
 
-// rival is a session of the same key with another journal that is heard.
-func (s *Service) rival(now time.Time, ref fleet.Ref, key [32]byte, journal string) *Live {
+// rivals reports whether a session of the same key with another journal seems
+// to be open, and whether it is proven that both are there.
+func (s *Service) rivals(now time.Time, ref fleet.Ref, key [32]byte, journal string) (seen, proven bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.live[ref]
-	if l == nil || l.key != key || l.journal == journal || l.Ended() != nil || now.UnixMilli()-l.heard.Load() > aliveFor.Milliseconds() {
-		return nil
+	if l == nil || l.key != key || l.journal == journal || l.Ended() != nil {
+		return false, false
 	}
-	return l
+	heard := time.UnixMilli(l.heard.Load())
+	if l.rival.journal == journal {
+		proven = heard.After(l.rival.at)
+		return proven || now.Sub(l.rival.at) < rivalAgain, proven // too early to know
+	}
+	if now.Sub(heard) > aliveFor {
+		return false, false
+	}
+	l.rival = rival{journal, now}
+	return true, false
 }
 
-// twoJournals puts a device in conflict: two machines are there with one key.
-func (s *Service) twoJournals(ctx context.Context, now time.Time, d fleet.Device, h Hello) (*Goodbye, error) {
+// twoJournals answers the second journal, and once it is proven that two
+// machines are there puts the device in conflict.
+func (s *Service) twoJournals(ctx context.Context, now time.Time, d fleet.Device, h Hello, proven bool) (*Goodbye, error) {
+	if !proven {
+		return &Goodbye{Code: ByeConflict, Message: "a session with this key is open already", RetryAfter: rivalAgain}, nil
+	}
 	err := s.tx(ctx, d.Tenant, func(ctx context.Context) error {
 		_, err := s.o.Fleet.Transition(ctx, now, d.Tenant, d.ID, fleet.Conflict, conflict("both are connected", d, h.Machine), ident.Steward("session"))
 		return err
@@ -183,6 +201,7 @@ func wanted(anew bool, r Record, h Hello, have map[wire.Section][32]byte) []wire
 
 // begin is the transaction of a Hello.
 func (s *Service) begin(ctx context.Context, now time.Time, d fleet.Device, key [32]byte, h Hello) (l *Live, w Welcome, bye *Goodbye, err error) {
+	var lost bool
 	trusted, err := s.bundle(now, d.Tenant)
 	if err != nil {
 		s.o.Log.Error("no bundle for a device", "tenant", d.Tenant, "error", err)
@@ -202,6 +221,7 @@ func (s *Service) begin(ctx context.Context, now time.Time, d fleet.Device, key 
 		if rec, anew, bye = decide(now, s.o.Epoch, old, found, h); bye != nil {
 			return nil
 		}
+		lost = anew
 		rec.Tenant, rec.Device = d.Tenant, d.ID
 		have, err := s.o.Inventory.Hashes(ctx, d.Tenant, d.ID)
 		if err != nil {
@@ -223,7 +243,10 @@ func (s *Service) begin(ctx context.Context, now time.Time, d fleet.Device, key 
 		if h.Clock.IsZero() || w.ReportsThrough.After(h.Clock) {
 			w.ReportsThrough = time.Time{} // its clock was set back: what it has now may be new
 		}
-		return s.arrive(ctx, now, d, key, h)
+		if err := s.arrive(ctx, now, d, key, h); err != nil || d.State != fleet.Pending || anew {
+			return err
+		}
+		return s.complete(ctx, now, fleet.Ref{Tenant: d.Tenant, Device: d.ID})
 	})
 	if err != nil || bye != nil {
 		return nil, Welcome{}, bye, err
@@ -231,7 +254,7 @@ func (s *Service) begin(ctx context.Context, now time.Time, d fleet.Device, key 
 	if trusted.version > h.BundleVersion {
 		w.Bundle = trusted.encoded
 	}
-	if w.EventsThrough == 0 && len(w.WantFull) > 0 {
+	if lost {
 		s.o.Inventory.Drop(d.Tenant, d.ID) // parts of pictures of another journal
 	}
 	return s.newLive(now, d, key, h, rec, w.WantFull), w, nil, nil

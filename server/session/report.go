@@ -99,7 +99,12 @@ func (l *Live) Report(ctx context.Context, now time.Time, r Report) error {
 	if len(values) == 0 {
 		return nil
 	}
-	err := l.s.o.Samples.Store(ctx, l.ref.Tenant, l.ref.Device, []telemetry.Report{{Device: l.ref.Device, At: at, Values: values}})
+	leave, err := l.s.room.enter(ctx, l.ref.Tenant)
+	if err != nil {
+		return err
+	}
+	err = l.s.o.Samples.Store(ctx, l.ref.Tenant, l.ref.Device, []telemetry.Report{{Device: l.ref.Device, At: at, Values: values}})
+	leave()
 	switch {
 	case refused(err):
 		l.s.count(limitMalformed)

@@ -18,7 +18,8 @@ import (
 // Service takes devices' messages in. It holds one live session per device.
 type Service struct {
 	o     Options
-	queue *queue
+	queue *queue // of transactions of the database
+	room  *queue // of reports for the samples
 
 	mu      sync.Mutex
 	live    map[fleet.Ref]*Live
@@ -60,7 +61,7 @@ func New(o Options) *Service {
 		o.Writers = 256
 	}
 	s := &Service{
-		o: o, queue: newQueue(o.Writers), live: map[fleet.Ref]*Live{}, leaving: map[fleet.Ref]time.Time{},
+		o: o, queue: newQueue(o.Writers), room: newQueue(o.Writers), live: map[fleet.Ref]*Live{}, leaving: map[fleet.Ref]time.Time{},
 		opens: map[fleet.Ref]*bucket{}, hints: map[ident.TenantID]hint{}, bundles: map[ident.TenantID]bundle{},
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "steward_agent_refused_total", Help: "What devices sent beyond a limit."}, []string{"limit"}),
 		open:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "steward_agent_sessions", Help: "Open sessions of devices."}),
@@ -119,6 +120,18 @@ func (s *Service) record(ctx context.Context, now time.Time, d fleet.Device, act
 		Tenant: d.Tenant, At: now, Actor: ident.Actor{Kind: ident.Device, ID: string(d.ID), Name: d.Hostname, Tenant: d.Tenant},
 		Action: action, Object: audit.Object{Kind: "device", ID: string(d.ID), Name: d.Hostname}, Detail: detail,
 	})
+}
+
+// Expect says which devices were online when the process ended: they have the
+// grace to come back, so that a restart is no flip.
+func (s *Service) Expect(now time.Time, online []fleet.Ref) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ref := range online {
+		if _, back := s.live[ref]; !back {
+			s.leaving[ref] = now
+		}
+	}
 }
 
 // RunOnce counts devices as offline that did not come back within the grace.

@@ -293,7 +293,15 @@ func TestTwoLiveJournalsWithOneKeyAreAConflict(t *testing.T) {
 	live, _ := e.Must(t, sessiontest.Start)
 	twin := *e
 	twin.Hello.Journal, twin.Hello.Number = "journal-b", 0
-	if _, _, bye := twin.Open(t, sessiontest.Start.Add(time.Second)); bye == nil || bye.Code != session.ByeConflict {
+	// It could be the same machine, whose old connection hangs.
+	_, _, bye := twin.Open(t, sessiontest.Start.Add(time.Second))
+	if bye == nil || bye.Code != session.ByeConflict || e.State(t).State == fleet.Conflict {
+		t.Fatalf("the second journal: %+v, state %s", bye, e.State(t).State)
+	}
+	if _, err := live.Event(ctx, sessiontest.Start.Add(20*time.Second), sessiontest.Picture(1, sessiontest.Start, wire.SectionOS, sessiontest.Item("os"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, bye := twin.Open(t, sessiontest.Start.Add(time.Second+bye.RetryAfter)); bye == nil || bye.Code != session.ByeConflict {
 		t.Fatalf("the second machine: %+v", bye)
 	}
 	if e.State(t).State != fleet.Conflict || live.Ended() != nil {
@@ -606,5 +614,40 @@ func TestASectionThatChangesTooOftenEndsTheSession(t *testing.T) {
 	}
 	if out, err := live.Event(ctx, later, sessiontest.Picture(n+1, later, wire.SectionMemory, sessiontest.Item("m"))); err != nil || out.Through != n+1 {
 		t.Errorf("after the wait: %+v, %v", out, err)
+	}
+}
+
+func TestANewJournalTakesOverFromAConnectionThatHangs(t *testing.T) {
+	e := sessiontest.Open(t).Device(t, sessiontest.PC())
+	old, _ := e.Must(t, sessiontest.Start)
+	e.Hello.Journal, e.Hello.Number = "journal-2", 0
+	_, _, bye := e.Open(t, sessiontest.Start.Add(time.Second))
+	if bye == nil || bye.Code != session.ByeConflict {
+		t.Fatalf("%+v", bye)
+	}
+	e.Must(t, sessiontest.Start.Add(time.Second+bye.RetryAfter))
+	if end := old.Ended(); end == nil || end.Code != session.ByeSuperseded || e.State(t).State == fleet.Conflict {
+		t.Errorf("the old session %+v, state %s", end, e.State(t).State)
+	}
+}
+
+func TestARestartIsNoFlip(t *testing.T) {
+	h := sessiontest.Open(t)
+	back, gone := h.Device(t, sessiontest.PC()), h.Device(t, session.Machine{Hostname: "pc-2"})
+	back.Must(t, sessiontest.Start)
+	gone.Must(t, sessiontest.Start)
+	again := sessiontest.OpenEpoch(t, h.Store, h.Keys, 1)
+	back.House = again
+	again.Expect(sessiontest.Start, []fleet.Ref{{Tenant: "acme", Device: back.Row.ID}, {Tenant: "acme", Device: gone.Row.ID}})
+	back.Must(t, sessiontest.Start.Add(30*time.Second))
+	if err := again.RunOnce(ctx, sessiontest.Start.Add(5*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if !back.State(t).Online || gone.State(t).Online {
+		t.Errorf("back %v, gone %v", back.State(t).Online, gone.State(t).Online)
+	}
+	flips, err := again.Fleet.Presence(ctx, "acme", sessiontest.Start.Add(-time.Hour))
+	if err != nil || len(flips) != 3 {
+		t.Errorf("%d flips, %v", len(flips), err)
 	}
 }
