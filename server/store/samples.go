@@ -219,8 +219,12 @@ func (p Samples) deleteAll(ctx context.Context, text string, args ...any) (total
 // Drop implements telemetry.Store.
 func (p Samples) Drop(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) error {
 	return p.s.samples.tx(ctx, func(ctx context.Context) error {
-		for _, table := range []string{"tail", "block", "series"} {
-			if _, err := p.s.samples.exec(ctx, `DELETE FROM `+table+` WHERE tenant_id = $1 AND device_id = $2`, tenant, device); err != nil {
+		for _, text := range []string{
+			`DELETE FROM tail WHERE tenant_id = $1 AND device_id = $2`,
+			`DELETE FROM block WHERE tenant_id = $1 AND device_id = $2`,
+			`DELETE FROM series WHERE tenant_id = $1 AND device_id = $2`,
+		} {
+			if _, err := p.s.samples.exec(ctx, text, tenant, device); err != nil {
 				return err
 			}
 		}
