@@ -54,12 +54,16 @@ func sequence(s string) int {
 			}
 		}
 	case "]", "P", "X", "^", "_", "\u009d", "\u0090":
+	text:
 		for i := n; i < len(s) && s[i] != '\n'; i++ {
 			if s[i] == 0x07 {
 				return i + 1
 			}
 			if strings.HasPrefix(s[i:], "\x1b\\") || strings.HasPrefix(s[i:], "\u009c") {
 				return i + 2
+			}
+			if s[i] == 0x1b || s[i] == 0xc2 && i+1 < len(s) && s[i+1] < 0xa0 {
+				break text // another one begins: this one has no end
 			}
 		}
 	}

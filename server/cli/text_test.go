@@ -24,6 +24,15 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// Hostile text costs no more than its length.
+func TestLineIsLinear(t *testing.T) {
+	for _, part := range []string{"\x1b]", "\u009d", "\x1b[0", "\x1bP\x1b]", "\x1b"} {
+		if got := line(strings.Repeat(part, 1<<20)); strings.Contains(got, "\x1b") {
+			t.Errorf("%q is left", part)
+		}
+	}
+}
+
 func TestLogLines(t *testing.T) {
 	got := lines("  a\r\n\tb\x1b[2J\n1%\r50%\r100%\r\n\n")
 	if want := []string{"  a", "    b", "100%"}; !reflect.DeepEqual(got, want) {
