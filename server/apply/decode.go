@@ -91,8 +91,8 @@ func (d Document) placed(err error) error {
 	}
 	out := *f
 	path := out.Field
-	if path == "" { // "gate: not in this version"
-		path, _, _ = strings.Cut(out.Message, ":")
+	if path == "" { // "gate: not in this version", "mode pilot: not in this version"
+		path, _, _ = strings.Cut(strings.ReplaceAll(out.Message, ":", " "), " ")
 	} else {
 		out.Message = path + ": " + out.Message
 	}
