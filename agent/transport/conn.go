@@ -60,7 +60,7 @@ func (c connection) client() (*grpc.ClientConn, error) {
 		grpc.WithNoProxy(), // the dialer knows
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
 		grpc.WithStaticStreamWindowSize(windowSize), grpc.WithStaticConnWindowSize(windowSize),
-		grpc.WithReadBufferSize(0), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(0), // the write buffer is a shared pool by default
 		grpc.WithMaxHeaderListSize(maxHeaders),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessage), grpc.MaxCallSendMsgSize(wire.MaxMessage)),
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
