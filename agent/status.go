@@ -49,7 +49,8 @@ const (
 	statusFile  = "status.json"
 	lockName    = "run.lock"
 	identityDir = "identity"
-	statusEvery = 5 * time.Second  // looked
+	statusEvery = 5 * time.Second  // looked, while something goes on
+	statusIdle  = 15 * time.Second // looked, while the journal was empty
 	statusFresh = 30 * time.Second // written at the latest
 )
 
@@ -137,6 +138,17 @@ type teller struct {
 	log      *slog.Logger
 	ended    func() // told when a job ended
 	last     Status // as written
+	looked   time.Time
+	problem  string // when looked
+}
+
+// idle reports whether nothing can have changed that is worth a look into the
+// journal: an agent sleeps most of its life.
+func (t *teller) idle(now time.Time) bool {
+	connected, _ := t.client.Contact()
+	_, problem := t.client.LastContact()
+	quiet := t.last.Journal == Journal{} && connected == t.last.Connected && problem == t.problem
+	return quiet && !now.Before(t.looked) && now.Sub(t.looked) < statusIdle
 }
 
 func (t *teller) run(ctx context.Context) error {
@@ -157,10 +169,14 @@ func (t *teller) run(ctx context.Context) error {
 
 // runOnce writes the status when it changed or is old.
 func (t *teller) runOnce(now time.Time) error {
+	if t.idle(now) {
+		return nil
+	}
 	s, err := t.look(now)
 	if err != nil {
 		return err
 	}
+	t.looked, t.problem = now, s.Problem
 	if s.Journal.Running < t.last.Journal.Running {
 		t.ended()
 	}
