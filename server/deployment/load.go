@@ -97,7 +97,13 @@ func (s *Service) load(ctx context.Context, now time.Time, tenant ident.TenantID
 	if w.Deployments, err = s.o.Store.Running(ctx, tenant); err != nil {
 		return nil, fmt.Errorf("load deployments: %w", err)
 	}
-	ended, err := s.o.Store.Ended(ctx, tenant, openReleases(w.Updates))
+	asked := openReleases(w.Updates)
+	for i := range w.Jobs { // a device that was late is verified and no longer open
+		for _, r := range w.Jobs[i].Releases {
+			asked = append(asked, patch.Release{Source: r.Source, Package: r.Package, Version: r.Version})
+		}
+	}
+	ended, err := s.o.Store.Ended(ctx, tenant, asked)
 	if err != nil {
 		return nil, fmt.Errorf("load ended deployments: %w", err)
 	}

@@ -4,7 +4,13 @@
 // what it decides on, makes its changes one by one, and answers for them.
 package deployment
 
-import "github.com/steward-rmm/steward/server/deployment/rollout"
+import (
+	"github.com/steward-rmm/steward/server/deployment/ring"
+	"github.com/steward-rmm/steward/server/deployment/rollout"
+	"github.com/steward-rmm/steward/server/fleet"
+	"github.com/steward-rmm/steward/server/ident"
+	"github.com/steward-rmm/steward/server/policy"
+)
 
 // The nouns of the room; rollout has their words.
 type (
@@ -53,3 +59,10 @@ const (
 	OfRing       = rollout.OfRing
 	OfJob        = rollout.OfJob
 )
+
+// RingOf assigns each device of a policy to a ring, by index into its rings:
+// what a deployment that began now would freeze. irregular (may be nil) says
+// which devices are seldom in contact.
+func RingOf(eff *policy.Effective, devices []fleet.Device, irregular func(ident.DeviceID) bool) map[ident.DeviceID]int {
+	return ring.Of(eff, devices, irregular)
+}
