@@ -115,7 +115,12 @@ func takeLock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A `status` that looks at this moment holds it for an instant.
 	held, err := lock(f)
+	for try := 0; held && try < lockTries; try++ {
+		<-time.After(lockPause)
+		held, err = lock(f)
+	}
 	if held {
 		err = ErrRunning
 	}
@@ -125,6 +130,11 @@ func takeLock(dir string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+const (
+	lockTries = 5
+	lockPause = 50 * time.Millisecond
+)
 
 // teller keeps the status file.
 type teller struct {
