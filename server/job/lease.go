@@ -15,7 +15,7 @@ import (
 // Queued jobs that may start within wire.MaxLeaseAhead are leased on the way,
 // those that the Gatekeeper lets through; the others keep its reason.
 func (s *Service) Desired(ctx context.Context, now time.Time, tenant ident.TenantID, device ident.DeviceID) ([]Lease, []Cancel, error) {
-	jobs, err := s.o.Store.OfDevice(ctx, tenant, device)
+	jobs, err := s.o.Store.OfDevice(ctx, tenant, device, false)
 	if err != nil {
 		return nil, nil, fmt.Errorf("jobs of device %s: %w", device, err)
 	}
@@ -39,7 +39,7 @@ func (s *Service) leaseAll(ctx context.Context, now time.Time, tenant ident.Tena
 	if err := s.o.Store.LockGrants(ctx); err != nil {
 		return nil, fmt.Errorf("lock grants: %w", err)
 	}
-	jobs, err := s.o.Store.OfDevice(ctx, tenant, device)
+	jobs, err := s.o.Store.OfDevice(ctx, tenant, device, true)
 	if err != nil {
 		return nil, fmt.Errorf("jobs of device %s: %w", device, err)
 	}

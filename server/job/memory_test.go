@@ -52,7 +52,7 @@ func (m *memory) some(keep func(job.Job) bool, order func(a, b job.Job) int) (ou
 	return out
 }
 
-func (m *memory) OfDevice(_ context.Context, tenant ident.TenantID, device ident.DeviceID) ([]job.Job, error) {
+func (m *memory) OfDevice(_ context.Context, tenant ident.TenantID, device ident.DeviceID, _ bool) ([]job.Job, error) {
 	return m.some(func(j job.Job) bool { return j.Tenant == tenant && j.Device == device && !j.State.Final() },
 		func(a, b job.Job) int { return cmp.Or(a.NotBefore.Compare(b.NotBefore), cmp.Compare(a.ID, b.ID)) }), nil
 }
@@ -67,11 +67,16 @@ func (m *memory) OfRun(_ context.Context, tenant ident.TenantID, run ident.RunID
 }
 
 func (m *memory) Insert(_ context.Context, j job.Job) (bool, error) {
+	for _, other := range m.jobs {
+		if other.Tenant == j.Tenant && other.Run == j.Run && other.Device == j.Device && !other.State.Final() {
+			return false, nil
+		}
+	}
 	m.jobs[job.Ref{Tenant: j.Tenant, Job: j.ID}] = copied(j)
 	return true, nil
 }
 
-func (m *memory) Save(_ context.Context, j job.Job, _ []int) (bool, error) {
+func (m *memory) Save(_ context.Context, _, j job.Job, _ []int) (bool, error) {
 	ref := job.Ref{Tenant: j.Tenant, Job: j.ID}
 	if m.stale > 0 {
 		m.stale--
@@ -81,6 +86,10 @@ func (m *memory) Save(_ context.Context, j job.Job, _ []int) (bool, error) {
 		return false, nil
 	}
 	j.Version++
+	j.Denied = m.jobs[ref].Denied
+	if len(j.Encoded) == 0 && !j.LeasedAt.IsZero() {
+		j.Encoded, j.Signature = m.jobs[ref].Encoded, m.jobs[ref].Signature
+	}
 	m.jobs[ref] = copied(j)
 	return true, nil
 }

@@ -118,6 +118,7 @@ func (j Job) DueAt() time.Time {
 // change is a job in the making: what one decision leaves, written at once.
 type change struct {
 	Job
+	was      Job // as it was loaded
 	dirty    bool
 	releases map[int]bool // places in Releases that changed
 	moved    []moved
@@ -130,8 +131,9 @@ type moved struct {
 }
 
 func begin(j Job) *change {
+	was := j
 	j.Releases = slices.Clone(j.Releases)
-	return &change{Job: j, releases: map[int]bool{}}
+	return &change{Job: j, was: was, releases: map[int]bool{}}
 }
 
 // move makes a legal step.

@@ -47,7 +47,7 @@ func (s *Service) Runs(ctx context.Context, scope ident.Scope, cursor string, li
 
 // OfDevice lists a device's jobs that have not ended.
 func (s *Service) OfDevice(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) ([]Job, error) {
-	return s.o.Store.OfDevice(ctx, tenant, device)
+	return s.o.Store.OfDevice(ctx, tenant, device, true)
 }
 
 // Busy lists the jobs of a deployment that may hold a place in flight: leased

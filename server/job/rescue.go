@@ -66,7 +66,7 @@ func (c *change) rescue(now time.Time) error {
 // thought to hold is unknown, and its lease is never issued again.
 func (s *Service) JournalLost(ctx context.Context, now time.Time, tenant ident.TenantID, device ident.DeviceID) error {
 	return s.o.Tx(ctx, func(ctx context.Context) error {
-		jobs, err := s.o.Store.OfDevice(ctx, tenant, device)
+		jobs, err := s.o.Store.OfDevice(ctx, tenant, device, false)
 		if err != nil {
 			return fmt.Errorf("jobs of device %s: %w", device, err)
 		}
@@ -93,7 +93,7 @@ func (s *Service) DropLeases(ctx context.Context, _ time.Time, tenant ident.Tena
 	if len(held) == 0 {
 		return nil, nil
 	}
-	jobs, err := s.o.Store.OfDevice(ctx, tenant, device)
+	jobs, err := s.o.Store.OfDevice(ctx, tenant, device, false)
 	if err != nil {
 		return nil, fmt.Errorf("jobs of device %s: %w", device, err)
 	}

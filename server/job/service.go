@@ -53,6 +53,7 @@ type Options struct {
 type Service struct {
 	o      Options
 	gate   atomic.Pointer[Gatekeeper]
+	recent recent
 	moves  *prometheus.CounterVec
 	grants *prometheus.CounterVec
 }
@@ -152,7 +153,7 @@ func (s *Service) change(ctx context.Context, now time.Time, j Job, whole bool, 
 // write saves a change with its history; false when another was quicker, and
 // then nothing was written.
 func (s *Service) write(ctx context.Context, now time.Time, c *change) (bool, error) {
-	ok, err := s.o.Store.Save(ctx, c.Job, slices.Sorted(maps.Keys(c.releases)))
+	ok, err := s.o.Store.Save(ctx, c.was, c.Job, slices.Sorted(maps.Keys(c.releases)))
 	if err != nil {
 		return false, fmt.Errorf("save job %s: %w", c.ID, err)
 	}
@@ -163,7 +164,11 @@ func (s *Service) write(ctx context.Context, now time.Time, c *change) (bool, er
 	for i := range c.moved {
 		c.moved[i].job.Version = c.Version
 	}
-	return true, s.record(ctx, now, c.moved)
+	if err := s.record(ctx, now, c.moved); err != nil {
+		return false, err
+	}
+	s.o.After(ctx, func() { s.recent.put(c.Job) })
+	return true, nil
 }
 
 // record writes lines of history, tells who wants to know inside the

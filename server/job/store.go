@@ -18,17 +18,18 @@ type Ref struct {
 type Store interface {
 	// Job finds a job with its releases; whole: with bytes and deny list too.
 	Job(ctx context.Context, tenant ident.TenantID, id ident.JobID, whole bool) (Job, bool, error)
-	// OfDevice lists a device's jobs that have not ended, whole, in order of NotBefore and id.
-	OfDevice(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) ([]Job, error)
+	// OfDevice lists a device's jobs that have not ended, whole but for their
+	// releases unless asked, in order of NotBefore and id.
+	OfDevice(ctx context.Context, tenant ident.TenantID, device ident.DeviceID, releases bool) ([]Job, error)
 	// OfRun finds the job of a device in a run that has not ended.
 	OfRun(ctx context.Context, tenant ident.TenantID, run ident.RunID, device ident.DeviceID) (Job, bool, error)
 	// Insert adds a job with its releases; false when the run has one of the
 	// device that has not ended.
 	Insert(ctx context.Context, j Job) (bool, error)
-	// Save writes a job and the releases at the given places, if its row still
-	// has j.Version, and raises the version; false when another was quicker.
-	// Bytes are written when the job has any, else they stay.
-	Save(ctx context.Context, j Job, releases []int) (bool, error)
+	// Save writes what j has unlike was and the releases at the given places, if
+	// the job's row still has j.Version, and raises the version; false when
+	// another was quicker. Bytes are written when j has any, else they stay.
+	Save(ctx context.Context, was, j Job, releases []int) (bool, error)
 	// AddHistory appends a line to a job's history.
 	AddHistory(ctx context.Context, tenant ident.TenantID, t Transition, attempt int) error
 	// Due lists jobs of all tenants whose DueAt has passed, earliest first.

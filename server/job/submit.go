@@ -35,11 +35,6 @@ func (s *Service) Submit(ctx context.Context, now time.Time, spec Spec) (out Job
 		if err != nil {
 			return fmt.Errorf("run of %s at %s: %w", spec.Run.Policy, spec.Run.Site, err)
 		}
-		old, found, err := s.o.Store.OfRun(ctx, spec.Tenant, run.ID, spec.Device)
-		if found || err != nil {
-			out = old
-			return err
-		}
 		j.Run, j.Policy, j.Site = run.ID, run.Policy, run.Site
 		made, err := j.Move(Queued, j.Reason, now)
 		if err != nil {
@@ -49,7 +44,8 @@ func (s *Service) Submit(ctx context.Context, now time.Time, spec Spec) (out Job
 		if err != nil {
 			return fmt.Errorf("insert job for device %s: %w", spec.Device, err)
 		}
-		if !inserted { // another was quicker
+		if !inserted {
+			var found bool
 			out, found, err = s.o.Store.OfRun(ctx, spec.Tenant, run.ID, spec.Device)
 			if err == nil && !found {
 				err = fault.Conflictf("another job of device %s in this run has just ended", spec.Device)

@@ -12,12 +12,19 @@ import (
 type database struct {
 	name    string // "steward" or "samples"
 	read    *sql.DB
+	reader  querier // by read, or what keeps its statements prepared
 	write   *sql.DB
 	writer  *writer // nil on PostgreSQL
 	term    int64   // checked by each PostgreSQL transaction when not 0
 	strict  bool
 	hookFn  func(string)
 	metrics *metrics
+}
+
+// querier reads; *sql.DB and *readers are ones.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 func (db *database) hook(step string) { db.hookFn(db.name + "." + step) }
@@ -56,7 +63,7 @@ func (db *database) query(ctx context.Context, text string, args ...any) (*sql.R
 	}
 	u := db.unit(ctx)
 	if u == nil {
-		rows, err := db.read.QueryContext(ctx, text, args...)
+		rows, err := db.reader.QueryContext(ctx, text, args...)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", firstLine(text), err)
 		}
@@ -104,7 +111,7 @@ func (db *database) queryRow(ctx context.Context, text string, args ...any) row 
 	}
 	u := db.unit(ctx)
 	if u == nil {
-		return row{r: db.read.QueryRowContext(ctx, text, args...), text: text}
+		return row{r: db.reader.QueryRowContext(ctx, text, args...), text: text}
 	}
 	if err := u.ready(ctx); err != nil {
 		return row{err: err}

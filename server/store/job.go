@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,15 +57,20 @@ func scanJob(scan func(...any) error, bulk bool) (j job.Job, err error) {
 
 // jobs reads jobs and their releases.
 func (b *Job) jobs(ctx context.Context, bulk bool, rest string, args ...any) ([]job.Job, error) {
-	columns := jobColumns
-	if bulk {
-		columns += jobBulk
-	}
-	jobs, err := list(ctx, b.s.main, func(r *sql.Rows) (job.Job, error) { return scanJob(r.Scan, bulk) }, `SELECT `+columns+` FROM jobs j `+rest, args...)
+	jobs, err := b.bare(ctx, bulk, rest, args...)
 	if err != nil {
 		return nil, err
 	}
 	return jobs, b.fill(ctx, jobs)
+}
+
+// bare reads jobs without their releases.
+func (b *Job) bare(ctx context.Context, bulk bool, rest string, args ...any) ([]job.Job, error) {
+	columns := jobColumns
+	if bulk {
+		columns += jobBulk
+	}
+	return list(ctx, b.s.main, func(r *sql.Rows) (job.Job, error) { return scanJob(r.Scan, bulk) }, `SELECT `+columns+` FROM jobs j `+rest, args...)
 }
 
 // fill reads the releases of jobs, tenant by tenant.
@@ -130,8 +136,12 @@ func (b *Job) Job(ctx context.Context, tenant ident.TenantID, id ident.JobID, wh
 }
 
 // OfDevice lists a device's jobs that have not ended.
-func (b *Job) OfDevice(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) ([]job.Job, error) {
-	return b.jobs(ctx, true, `WHERE j.tenant_id = $1 AND j.device_id = $2 AND j.is_open = 1 ORDER BY j.not_before, j.job_id`, tenant, device)
+func (b *Job) OfDevice(ctx context.Context, tenant ident.TenantID, device ident.DeviceID, releases bool) ([]job.Job, error) {
+	read := b.bare
+	if releases {
+		read = b.jobs
+	}
+	return read(ctx, true, `WHERE j.tenant_id = $1 AND j.device_id = $2 AND j.is_open = 1 ORDER BY j.not_before, j.job_id`, tenant, device)
 }
 
 // Busy lists a deployment's open jobs that were leased.
@@ -161,27 +171,66 @@ func (b *Job) Insert(ctx context.Context, j job.Job) (bool, error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
-	for i, r := range j.Releases {
-		if _, err := b.s.exec(ctx, `INSERT INTO job_releases (tenant_id, job_id, place, deployment_id, source, package, from_version, version, expected_ms,
-			result, to_version, reason, exit_code, ended_at, took_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', '', '', 0, 0, 0)`,
-			j.Tenant, j.ID, i, r.Deployment, r.Source, r.Package, r.From, r.Version, r.Expected.Milliseconds()); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
+	return true, b.insertReleases(ctx, j)
 }
 
-// Save writes a job whose row still has its version, and some of its releases.
-// Its bytes are written when it has any.
-func (b *Job) Save(ctx context.Context, j job.Job, releases []int) (bool, error) {
-	text := `UPDATE jobs SET state = $4, is_open = $5, due_at = $6, reason = $7, since = $8, seq = $9, version = version + 1,
-		attempt = $10, key_version = $11, leased_at = $12, granted_at = $13, started_at = $14, finished_at = $15, heard_at = $16, changed_at = $17`
-	args := []any{j.Tenant, j.ID, j.Version, j.State, btoi(!j.State.Final()), ms(j.DueAt()), j.Reason.Encode(), ms(j.Since), j.Seq,
-		j.Attempt, j.KeyVersion, ms(j.LeasedAt), ms(j.GrantedAt), ms(j.StartedAt), ms(j.FinishedAt), ms(j.HeardAt), ms(j.ChangedAt)}
-	if len(j.Encoded) > 0 {
-		text, args = text+`, encoded = $18, signature = $19`, append(args, j.Encoded, j.Signature)
+// insertRows is how many releases go into one statement.
+const insertRows = 8
+
+func (b *Job) insertReleases(ctx context.Context, j job.Job) error {
+	for from := 0; from < len(j.Releases); from += insertRows {
+		var text strings.Builder
+		text.WriteString(`INSERT INTO job_releases (tenant_id, job_id, place, deployment_id, source, package, from_version, version, expected_ms,
+			result, to_version, reason, exit_code, ended_at, took_ms) VALUES `)
+		args := []any{j.Tenant, j.ID}
+		for i, r := range j.Releases[from:min(from+insertRows, len(j.Releases))] {
+			if i > 0 {
+				text.WriteString(", ")
+			}
+			text.WriteString("($1, $2")
+			for n := range 7 {
+				text.WriteString(", $" + strconv.Itoa(len(args)+n+1))
+			}
+			text.WriteString(", '', '', '', 0, 0, 0)")
+			args = append(args, from+i, r.Deployment, r.Source, r.Package, r.From, r.Version, r.Expected.Milliseconds())
+		}
+		if _, err := b.s.exec(ctx, text.String(), args...); err != nil {
+			return err
+		}
 	}
-	n, err := b.s.exec(ctx, text+` WHERE tenant_id = $1 AND job_id = $2 AND version = $3`, args...)
+	return nil
+}
+
+// Save writes what has changed of a job whose row still has its version, and
+// some of its releases. Its bytes are written when it has any. A column that is
+// not named in an UPDATE costs nothing, neither in the row's indexes.
+func (b *Job) Save(ctx context.Context, was, j job.Job, releases []int) (bool, error) {
+	u := update{args: []any{j.Tenant, j.ID, j.Version}}
+	if was.State != j.State {
+		u.set("state", j.State)
+	}
+	if was.State.Final() != j.State.Final() {
+		u.set("is_open", btoi(!j.State.Final()))
+	}
+	if was.Reason.Code != j.Reason.Code || !maps.Equal(was.Reason.Args, j.Reason.Args) {
+		u.set("reason", j.Reason.Encode())
+	}
+	u.number("seq", was.Seq, j.Seq)
+	u.number("attempt", int64(was.Attempt), int64(j.Attempt))
+	u.number("key_version", int64(was.KeyVersion), int64(j.KeyVersion))
+	u.time("due_at", was.DueAt(), j.DueAt())
+	u.time("since", was.Since, j.Since)
+	u.time("leased_at", was.LeasedAt, j.LeasedAt)
+	u.time("granted_at", was.GrantedAt, j.GrantedAt)
+	u.time("started_at", was.StartedAt, j.StartedAt)
+	u.time("finished_at", was.FinishedAt, j.FinishedAt)
+	u.time("heard_at", was.HeardAt, j.HeardAt)
+	u.time("changed_at", was.ChangedAt, j.ChangedAt)
+	if len(j.Encoded) > 0 {
+		u.set("encoded", j.Encoded)
+		u.set("signature", j.Signature)
+	}
+	n, err := b.s.exec(ctx, `UPDATE jobs SET version = version + 1`+u.String()+` WHERE tenant_id = $1 AND job_id = $2 AND version = $3`, u.args...)
 	if err != nil || n == 0 {
 		return false, err
 	}
@@ -213,11 +262,20 @@ func (b *Job) Due(ctx context.Context, now time.Time, limit int) ([]job.Ref, err
 
 // EnsureRun finds the run of an opening, or makes it.
 func (b *Job) EnsureRun(ctx context.Context, r job.Run) (job.Run, error) {
+	known, err := b.opening(ctx, r)
+	if !errors.Is(err, sql.ErrNoRows) { // but the first job of a run finds it
+		return known, err
+	}
 	if _, err := b.s.exec(ctx, `INSERT INTO runs (tenant_id, run_id, policy, site_id, local_date, opens, closes, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant_id, policy, site_id, opens) DO NOTHING`,
 		r.Tenant, r.ID, r.Policy, r.Site, r.LocalDate, ms(r.Opens), ms(r.Closes), ms(r.CreatedAt)); err != nil {
 		return job.Run{}, err
 	}
+	return b.opening(ctx, r)
+}
+
+// opening finds the run of r's policy, site and window.
+func (b *Job) opening(ctx context.Context, r job.Run) (job.Run, error) {
 	return scanRun(b.s.queryRow(ctx, `SELECT `+runColumns+` FROM runs WHERE tenant_id = $1 AND policy = $2 AND site_id = $3 AND opens = $4`,
 		r.Tenant, r.Policy, r.Site, ms(r.Opens)).Scan)
 }
@@ -363,6 +421,28 @@ func (b *Job) Changed(ctx context.Context, tenant ident.TenantID, since time.Tim
 		SELECT tenant_id, device_id FROM jobs WHERE is_open = 1 AND alone = 1 AND kind = 'install' AND leased_at > 0
 			AND state IN ('leased', 'cancelling') AND deadline >= $2`+one+`) AS devices`, args...).Scan(&n)
 	return n, err
+}
+
+// update is what follows the first column of a SET in the making.
+type update struct {
+	strings.Builder
+	args []any
+}
+
+// set adds ", column = $n" with its value.
+func (u *update) set(column string, value any) {
+	u.args = append(u.args, value)
+	u.WriteString(", " + column + " = $" + strconv.Itoa(len(u.args)))
+}
+
+func (u *update) number(column string, was, is int64) {
+	if was != is {
+		u.set(column, is)
+	}
+}
+
+func (u *update) time(column string, was, is time.Time) {
+	u.number(column, ms(was), ms(is))
 }
 
 // condition is a WHERE in the making.

@@ -52,6 +52,7 @@ func (s *Store) openPostgres(ctx context.Context) error {
 		return fault.New(fault.Unavailable, "the database cannot be reached").
 			WithNext("check its address, that it runs, and the password").WithCause(err)
 	}
+	db.reader = db.read // the driver keeps statements prepared by itself
 	s.main = db
 	s.disk = &disk{opts: s.opts} // the database's disk is its own server's care
 	if s.opts.Exclusive {

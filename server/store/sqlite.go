@@ -111,7 +111,9 @@ func (s *Store) openFile(ctx context.Context, dir, file, folder, synchronous str
 	}
 	db.read.SetMaxOpenConns(2 * max(2, runtime.GOMAXPROCS(0)))
 	db.read.SetMaxIdleConns(2 * max(2, runtime.GOMAXPROCS(0)))
-	s.onClose(db.read.Close)
+	kept := newReaders(db.read)
+	db.reader = kept
+	s.onClose(kept.Close)
 	conn, err := db.write.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)

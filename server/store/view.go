@@ -121,22 +121,54 @@ func (v *View) countDevices(ctx context.Context, scope ident.Scope, now time.Tim
 	return err
 }
 
-func (v *View) countStates(ctx context.Context, scope ident.Scope, now time.Time, out map[ident.TenantID]view.Counts) error {
-	c := conditions{}
-	c.add(present)
-	c.add(`(u.open = 1 OR u.state = 'verified' AND u.since >= ` + c.arg(ms(now.Add(-view.VerifiedFor))) + `)`)
-	c.within(scope, "d.tenant_id", "d.site_id")
-	type line struct {
-		id         ident.TenantID
-		state      patch.State
-		n, devices int
-		since      time.Time
+// counted narrows updates u to devices that count and that the scope covers,
+// and says what they are read from: devices are joined only where the scope
+// names sites, for an index on updates alone is many times quicker.
+func (c *conditions) counted(scope ident.Scope) (from string) {
+	for _, t := range scope.Tenants() {
+		if len(scope.Sites(t)) > 0 {
+			c.add(present)
+			c.within(scope, "d.tenant_id", "d.site_id")
+			return updatesAndDevices
+		}
 	}
-	lines, err := list(ctx, v.s.main, func(r *sql.Rows) (l line, err error) {
-		return l, r.Scan(&l.id, &l.state, &l.n, &l.devices, asTime(&l.since))
-	}, `SELECT u.tenant_id, u.state, COUNT(*), COUNT(DISTINCT u.device_id), MIN(u.since)
-		FROM updates u JOIN devices d ON d.tenant_id = u.tenant_id AND d.device_id = u.device_id`+c.where()+` GROUP BY u.tenant_id, u.state`, c.args...)
-	for _, l := range lines {
+	c.add(`u.device_id NOT IN (SELECT g.device_id FROM devices g WHERE g.state IN ('retired', 'revoked'))`)
+	c.within(scope, "u.tenant_id", "")
+	return " FROM updates u"
+}
+
+// stateLine is a number of updates of a tenant in one state.
+type stateLine struct {
+	id    ident.TenantID
+	state patch.State
+	n     int
+	since time.Time
+}
+
+// sums reads a number for each tenant and state.
+func (v *View) sums(ctx context.Context, scope ident.Scope, columns, condition, group string, args ...any) ([]stateLine, error) {
+	c := conditions{args: args}
+	c.add(condition)
+	from := c.counted(scope)
+	return list(ctx, v.s.main, func(r *sql.Rows) (l stateLine, err error) {
+		return l, r.Scan(&l.id, &l.state, &l.n, asTime(&l.since))
+	}, `SELECT u.tenant_id, `+columns+from+c.where()+` GROUP BY `+group, c.args...)
+}
+
+func (v *View) countStates(ctx context.Context, scope ident.Scope, now time.Time, out map[ident.TenantID]view.Counts) error {
+	open, err := v.sums(ctx, scope, `u.state, COUNT(*), MIN(u.since)`, `u.open = 1`, `u.state, u.tenant_id`)
+	if err != nil {
+		return err
+	}
+	done, err := v.sums(ctx, scope, `'verified', COUNT(*), 0`, `u.state = 'verified' AND u.since >= $1`, `u.tenant_id`, ms(now.Add(-view.VerifiedFor)))
+	if err != nil {
+		return err
+	}
+	failed, err := v.sums(ctx, scope, `'failed', COUNT(DISTINCT u.device_id), 0`, `u.open = 1 AND u.state IN ('failed', 'unknown')`, `u.tenant_id`)
+	if err != nil {
+		return err
+	}
+	for _, l := range append(open, done...) {
 		n := out[l.id]
 		if n.States == nil {
 			n.States, n.NeedSince = view.States{}, map[patch.State]time.Time{}
@@ -145,26 +177,22 @@ func (v *View) countStates(ctx context.Context, scope ident.Scope, now time.Time
 		if view.WordOf(l.state) == view.WordNeeds {
 			n.NeedSince[l.state] = l.since
 		}
-		if l.state == patch.Failed || l.state == patch.Unknown {
-			n.FailedOn += l.devices
-		}
 		out[l.id] = n
 	}
-	return err
+	for _, l := range failed {
+		n := out[l.id]
+		n.FailedOn = l.n
+		out[l.id] = n
+	}
+	return nil
 }
 
 func (v *View) countReleases(ctx context.Context, scope ident.Scope, out map[ident.TenantID]view.Counts) error {
 	c := conditions{}
-	c.add(present)
 	c.add(`u.open = 1 AND u.state = 'available'`)
-	c.within(scope, "d.tenant_id", "d.site_id")
-	type line struct {
-		id ident.TenantID
-		n  int
-	}
-	lines, err := list(ctx, v.s.main, func(r *sql.Rows) (l line, err error) { return l, r.Scan(&l.id, &l.n) },
-		`SELECT tenant_id, COUNT(*) FROM (SELECT DISTINCT u.tenant_id, u.source, u.package, u.version
-			FROM updates u JOIN devices d ON d.tenant_id = u.tenant_id AND d.device_id = u.device_id`+c.where()+`) q GROUP BY tenant_id`, c.args...)
+	from := c.counted(scope)
+	lines, err := list(ctx, v.s.main, func(r *sql.Rows) (l stateLine, err error) { return l, r.Scan(&l.id, &l.n) },
+		`SELECT tenant_id, COUNT(*) FROM (SELECT DISTINCT u.source, u.package, u.version, u.tenant_id`+from+c.where()+`) q GROUP BY tenant_id`, c.args...)
 	for _, l := range lines {
 		n := out[l.id]
 		n.Undecided = l.n

@@ -52,14 +52,16 @@ func (v *View) Devices(ctx context.Context, scope ident.Scope, q view.Query, aft
 		c.add("(" + key + ", d.device_id)" + compare + "(" + c.arg(place) + ", " + c.arg(after.ID) + ")")
 	}
 	// The page is found on what it is sorted by alone; names and counts are
-	// read for its rows only.
+	// read for its rows only. CROSS JOIN makes SQLite go from the page to the
+	// updates and never the other way; to PostgreSQL it is a plain join.
 	text := `WITH page AS (
 		SELECT d.tenant_id, d.device_id, ` + key + ` AS place FROM devices d` + c.where() + `
 		ORDER BY place` + direction + `, d.device_id` + direction + ` LIMIT ` + c.arg(q.Limit+1) + `
 	), counted AS (
 		SELECT u.tenant_id, u.device_id, u.state, COUNT(*) AS n, MIN(u.reason) AS reason
-		FROM page p JOIN updates u ON u.tenant_id = p.tenant_id AND u.device_id = p.device_id
-		WHERE u.open = 1 OR u.state = 'verified' AND u.since >= ` + c.arg(ms(q.Now.Add(-view.DoneFor))) + `
+		FROM page p CROSS JOIN updates u
+		WHERE u.tenant_id = p.tenant_id AND u.device_id = p.device_id
+			AND (u.open = 1 OR u.state = 'verified' AND u.since >= ` + c.arg(ms(q.Now.Add(-view.DoneFor))) + `)
 		GROUP BY u.tenant_id, u.device_id, u.state
 	)
 	SELECT d.tenant_id, t.name, d.device_id, d.site_id, s.name, d.hostname, d.class, d.tags,

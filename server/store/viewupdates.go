@@ -75,24 +75,25 @@ func releaseStates() []patch.State {
 }
 
 // Releases lists releases with their devices by state, newest first seen first.
+// Updates are counted by release, state and tenant first, in the order of an
+// index; what is left is small.
 func (v *View) Releases(ctx context.Context, scope ident.Scope, q view.ReleaseQuery, after *view.Place) ([]view.ReleaseRow, error) {
 	c := conditions{}
-	c.add(present)
-	c.add(`(u.open = 1 OR u.state = 'verified' AND u.since >= ` + c.arg(ms(q.Now.Add(-view.VerifiedFor))) + `)`)
-	c.within(scope, "d.tenant_id", "d.site_id")
 	c.equal("u.source", q.Source)
 	c.equal("u.version", q.Version)
-	c.equal("u.kind", string(q.Kind))
-	c.equal("u.severity", q.Severity)
 	if q.Package != "" {
 		c.add("LOWER(u.package) LIKE " + c.arg(like(q.Package)) + ` ESCAPE '\'`)
 	}
-	states := releaseStates()
-	columns := make([]string, len(states))
-	for i, state := range states {
-		columns[i] = "SUM(CASE u.state WHEN '" + string(state) + "' THEN 1 ELSE 0 END) AS " + string(state)
-	}
+	from := c.counted(scope)
+	const columns = `SELECT u.source, u.package, u.version, u.state, u.tenant_id, COUNT(*) AS n`
+	const group = ` GROUP BY u.source, u.package, u.version, u.state, u.tenant_id`
+	since := c.arg(ms(q.Now.Add(-view.VerifiedFor)))
+	counts := columns + from + c.where() + ` AND u.open = 1` + group + ` UNION ALL ` +
+		columns + from + c.where() + ` AND u.state = 'verified' AND u.since >= ` + since + group
+
 	outer := conditions{args: c.args}
+	outer.equal("g.kind", string(q.Kind))
+	outer.equal("g.severity", q.Severity)
 	if after != nil {
 		seen := outer.arg(after.Number)
 		outer.add("(g.seen < " + seen + " OR g.seen = " + seen + " AND g.id > " + outer.arg(after.ID) + ")")
@@ -101,18 +102,21 @@ func (v *View) Releases(ctx context.Context, scope ident.Scope, q view.ReleaseQu
 	if q.Choice == view.Undecided {
 		wanted = patch.Available
 	}
-	for _, state := range states {
+	states := releaseStates()
+	sums := make([]string, len(states))
+	for i, state := range states {
+		sums[i] = "SUM(CASE b.state WHEN '" + string(state) + "' THEN b.n ELSE 0 END) AS in_" + string(state)
 		if state == wanted {
-			outer.add("g." + string(state) + " > 0")
+			outer.add("g.in_" + string(state) + " > 0")
 		}
 	}
 	return list(ctx, v.s.main, func(r *sql.Rows) (view.ReleaseRow, error) { return scanReleaseRow(r, states) },
 		`SELECT g.* FROM (
-			SELECT u.source, u.package, u.version, MIN(u.kind) AS kind, MIN(u.severity) AS severity,
-				COALESCE(MIN(r.first_seen), MIN(u.first_seen)) AS seen, u.source || ' ' || u.package || ' ' || u.version AS id,
-				COUNT(DISTINCT u.tenant_id) AS tenants, `+strings.Join(columns, ", ")+
-			updatesAndDevices+` LEFT JOIN releases r ON r.source = u.source AND r.package = u.package AND r.version = u.version`+c.where()+`
-			GROUP BY u.source, u.package, u.version) g`+outer.where()+` ORDER BY g.seen DESC, g.id LIMIT `+outer.arg(q.Limit+1), outer.args...)
+			SELECT b.source, b.package, b.version, COALESCE(MIN(r.kind), 'unknown') AS kind, COALESCE(MIN(r.severity), '') AS severity,
+				COALESCE(MIN(r.first_seen), 0) AS seen, b.source || ' ' || b.package || ' ' || b.version AS id,
+				COUNT(DISTINCT b.tenant_id) AS tenants, `+strings.Join(sums, ", ")+`
+			FROM (`+counts+`) b LEFT JOIN releases r ON r.source = b.source AND r.package = b.package AND r.version = b.version
+			GROUP BY b.source, b.package, b.version) g`+outer.where()+` ORDER BY g.seen DESC, g.id LIMIT `+outer.arg(q.Limit+1), outer.args...)
 }
 
 func scanReleaseRow(r *sql.Rows, states []patch.State) (row view.ReleaseRow, err error) {

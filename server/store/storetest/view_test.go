@@ -280,7 +280,11 @@ func TestUpdatesAndReleasesInPages(t *testing.T) {
 		crowd(t, s)
 		ctx := context.Background()
 		write(t, s, func(ctx context.Context) error {
-			return s.Inventory().See(ctx, []inventory.Release{{Source: "apt", Package: "p1", Version: "2", Kind: inventory.Security, Severity: "high", FirstSeen: at.Add(-time.Hour)}})
+			return s.Inventory().See(ctx, []inventory.Release{
+				{Source: "apt", Package: "p0", Version: "2", Kind: inventory.Feature, FirstSeen: at},
+				{Source: "apt", Package: "p1", Version: "2", Kind: inventory.Security, Severity: "high", FirstSeen: at.Add(-time.Hour)},
+				{Source: "apt", Package: "p2", Version: "2", Kind: inventory.Feature, FirstSeen: at},
+			})
 		})
 		service := view.New(view.Options{Store: s.View()})
 		var packages []string
