@@ -33,8 +33,16 @@ func (c *auditList) Run(x *call) error {
 	}
 	return x.list(c.listing, "entries", c.path("audit"),
 		query("action", c.Action, "actor", c.Actor, "object", c.Object, "from", from),
-		number("SEQ", "seq"), x.at("WHEN", "at"), id("CUSTOMER", "tenant"), text("WHO", "actor"), text("DID", "action"),
+		column{title: "SEQ", right: true, give: firm, show: sealed}, x.at("WHEN", "at"), id("CUSTOMER", "tenant"), text("WHO", "actor"), text("DID", "action"),
 		long("TO", "object"), long("REASON", "reason"))
+}
+
+// sealed is an entry's place in the record; it has none in its first second.
+func sealed(o object) cell {
+	if o.number("seq") == 0 {
+		return cell{}
+	}
+	return cell{text: o.str("seq")}
 }
 
 var headForm = regexp.MustCompile(`^[1-9][0-9]{0,18}:[0-9a-fA-F]{64}$`)

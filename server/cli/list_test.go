@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -149,5 +150,67 @@ func TestAuditVerifyOfABadRecord(t *testing.T) {
 		if code != 1 || !strings.Contains(errs, "17") || !strings.Contains(out, "17") {
 			t.Errorf("%s: %d %q %q", args, code, out, errs)
 		}
+	}
+}
+
+// A list that breaks off is a failure, and its JSON is not taken for whole.
+func TestAListThatBreaksOff(t *testing.T) {
+	f := newFake(t)
+	f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("cursor") != "" {
+			problemTo(w, 503, `{"title":"Service Unavailable","detail":"standby"}`)
+			return
+		}
+		_, _ = w.Write([]byte(`{"items":[{"id":"1"}],"next_cursor":"2"}`))
+	})
+	out, errs, code := f.run(t, "devices", "list", "-o", "json")
+	if code != 1 || !strings.Contains(errs, "standby") || json.Valid([]byte(out)) {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
+}
+
+// What the answers of tests elsewhere do not show.
+func TestWordsOfUpdatesAndOtherCorners(t *testing.T) {
+	f := newFake(t)
+	f.answers["GET /updates"] = items(`{"state":"verified","word":"done"}`, `{"state":"scheduled","word":"tonight"}`, `{"state":"reboot_pending","word":"restart_needed"}`,
+		`{"state":"approved","word":"waiting"}`, `{"state":"denied","word":""}`)
+	out := f.must(t, "updates", "list")
+	for _, want := range []string{"done", "tonight", "restart needed", "waiting", "denied"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	f.answers["GET /tenants/acme/audit/head"] = `{"tenant":"acme","head":"","at":null}`
+	if _, errs, code := f.run(t, "audit", "head", "--tenant", "acme"); code != 1 || !strings.Contains(errs, "no head of acme") {
+		t.Errorf("%d %q", code, errs)
+	}
+	f.answers["POST /people"] = `{"link":"swl_x"}`
+	if got, want := f.must(t, "people", "invite", "a@b.example"), f.URL+"/link/swl_x\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	delete(f.answers, "GET /tenants/acme/jobs/"+job1+"/log")
+	if out := f.must(t, "jobs", "show", job1); strings.Contains(out, "LOG") {
+		t.Errorf("a log that is not there:\n%s", out)
+	}
+	f.answers["GET /tenants/acme/devices/"+device1+"/why"] = items()
+	if out := f.must(t, "devices", "why", device1); !strings.HasPrefix(out, "Nothing to do") {
+		t.Error(out)
+	}
+	f.answers["GET /plan"] = items()
+	if out := f.must(t, "plan"); out != "No window opens in the next 30 days.\n" {
+		t.Error(out)
+	}
+}
+
+func TestApplyFromStdin(t *testing.T) {
+	f := newFake(t)
+	var out, errs bytes.Buffer
+	env := world(f.URL, &out, &errs, nil)
+	env.Stdin = strings.NewReader("kind: Tenant\n")
+	if code := Run(t.Context(), []string{"apply", "-f", "-"}, env, nil); code != 0 || !strings.HasSuffix(out.String(), "1 created, 1 unchanged.\n") {
+		t.Errorf("%d %q %q", code, out.String(), errs.String())
+	}
+	if a := f.seen[len(f.seen)-1]; a.body != "kind: Tenant\n" || a.kind != "application/yaml" || a.query != "dry_run=false" {
+		t.Errorf("%+v", a)
 	}
 }

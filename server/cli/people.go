@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"net/url"
 	"strings"
 
 	"github.com/steward-rmm/steward/server/fault"
@@ -76,6 +77,9 @@ func (c *peopleInvite) Run(x *call) error {
 		return nil
 	}
 	if link := o.str("link"); link != "" {
+		if !strings.Contains(link, "://") { // the secret alone, of a server that does not know its own address
+			link = x.api.base.JoinPath("link", url.PathEscape(link)).String()
+		}
 		x.say("%s", link)
 		return nil
 	}

@@ -40,6 +40,9 @@ func relative(d time.Duration) string {
 	if d < 0 {
 		d = -d
 	}
+	if d > time.Minute {
+		d += 30 * time.Second // 23:59:50 is 24 h to a person
+	}
 	var text string
 	switch {
 	case d < time.Second:
