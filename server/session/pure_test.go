@@ -113,7 +113,7 @@ func TestHashOfDesiredSeesEveryPart(t *testing.T) {
 		return Desired{Leases: []job.Lease{{Job: "a", Attempt: 1, Encoded: []byte("x"), Signature: []byte("s"), KeyVersion: 1}},
 			Cancels: []job.Cancel{{Job: "c", Attempt: 1}}, Settings: settings()}
 	}
-	if base().hash() != base().hash() {
+	if first, again := base().hash(), base().hash(); first != again {
 		t.Fatal("the same content has two hashes")
 	}
 	version := base()
