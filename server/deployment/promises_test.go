@@ -211,7 +211,11 @@ func (m *sim) checkTwice() {
 	before := m.print()
 	m.tick()
 	if after := m.print(); before != after {
-		m.fail("a plan applied twice is a plan applied once:\n%s\n%s", before, after)
+		stories := ""
+		for id := range m.store.heads {
+			stories += m.story(id) + "\n"
+		}
+		m.fail("a plan applied twice is a plan applied once:\n%s\n%s\n%s", before, after, stories)
 	}
 }
 

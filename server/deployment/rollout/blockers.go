@@ -180,9 +180,7 @@ func (a *answer) askWindow(p *pair, ahead time.Duration) bool {
 	expected := v.w.Expected(v.ix.rels[p.rel])
 	open := !occ.Opens.After(v.now)
 	outside := func(until time.Time) bool {
-		return a.hit(func() Blocker {
-			return Blocker{Reason: reason.New(reason.OutsideWindow, "until", reason.Time(until)), Until: until}
-		})
+		return a.hit(func() Blocker { return Blocker{Reason: reason.New(reason.OutsideWindow, "until", reason.Time(until)), Until: until} })
 	}
 	if !open && occ.Opens.Sub(v.now) > ahead {
 		if shut := v.windows(p).shut; !shut.IsZero() {
@@ -285,6 +283,7 @@ func gone(d *Device, u *patch.Update) string {
 func (a *answer) askJobs(p *pair, u *patch.Update) {
 	v := a.v
 	name := v.ix.effs[p.eff].Name
+	occ, _ := v.target(p)
 	var away, unknown, cancelling *job.Job
 	for _, n := range v.ix.jobsOf[p.dev] {
 		j := &v.w.Jobs[n]
@@ -294,8 +293,14 @@ func (a *answer) askJobs(p *pair, u *patch.Update) {
 			cancelling = j
 		case j.State == job.Unknown && mine && u.State == patch.Unknown:
 			unknown = j
-		case j.State == job.Unknown || unstarted(j) && (mine || j.State != job.Leased):
-			// an own job is on its way; a queued one is replaced by one with all
+		case j.State == job.Unknown || j.State == job.Queued || j.State == job.NeedsAgreement:
+			// a queued one is replaced by one with all
+		case unstarted(j) && v.now.After(j.StartBy):
+			if j.MayHaveStarted() && p.dep >= 0 && j.Has(v.w.Deployments[p.dep].ID) {
+				away = j // no second attempt before the end of the first is known
+			}
+		case unstarted(j) && (mine || !j.Deadline.Equal(occ.Closes)):
+			// the own one is on its way; one for another window goes by itself
 		case mine || j.Policy == name:
 			away = j
 		}

@@ -53,10 +53,3 @@ func (v *view) base(name string) *policy.Effective {
 	}
 	return nil
 }
-
-func rank(last bool) int {
-	if last {
-		return 1
-	}
-	return 0
-}

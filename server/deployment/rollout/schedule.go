@@ -246,8 +246,15 @@ func (v *view) ringOf(p *pair) [2]int32 {
 // firstAlone is the order in which places without contact are given away.
 func (v *view) firstAlone(a, b *wish) int {
 	x, y := &v.w.Devices[a.dev], &v.w.Devices[b.dev]
-	return cmp.Or(rank(x.Class != fleet.Server)-rank(y.Class != fleet.Server),
+	return cmp.Or(serverFirst(x)-serverFirst(y),
 		v.oldest(a).Compare(v.oldest(b)), strings.Compare(string(x.ID), string(y.ID)))
+}
+
+func serverFirst(d *Device) int {
+	if d.Class == fleet.Server {
+		return 0
+	}
+	return 1
 }
 
 func (v *view) oldest(w *wish) time.Time {
