@@ -9,7 +9,8 @@ SHELL := /bin/bash
 # An unpacked archive has no git; the version is then "dev".
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
-BUILD    = CGO_ENABLED=0 go build -p 2 -trimpath -ldflags '$(LDFLAGS)'
+# grpcnotrace leaves golang.org/x/net/trace out: 2.6 MB of every binary.
+BUILD    = CGO_ENABLED=0 go build -p 2 -trimpath -tags grpcnotrace -ldflags '$(LDFLAGS)'
 
 GOFMT    = $$(go env GOROOT)/bin/gofmt
 CODE     = $(wildcard agent installers proto scripts server)

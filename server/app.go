@@ -88,8 +88,8 @@ func (a *App) onStop(name string, run func(ctx context.Context) error) {
 // New opens the data, builds every room and binds the listeners, so that a
 // wrong address fails here; Start lets them be served. It is one straight
 // function on purpose: who is made of what is read from top to bottom.
-func New(ctx context.Context, cfg Config) (a *App, err error) {
-	a = &App{cfg: cfg, now: time.Now, hub: &wake.Hub{}, registry: prometheus.NewRegistry(), failed: make(chan error, 2)}
+func New(ctx context.Context, cfg Config) (app *App, err error) {
+	a := &App{cfg: cfg, now: time.Now, hub: &wake.Hub{}, registry: prometheus.NewRegistry(), failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Stop(ctx))
