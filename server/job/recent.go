@@ -1,12 +1,9 @@
 package job
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/steward-rmm/steward/server/ident"
 )
 
 // recentJobs is how many jobs each of the two generations of recent holds:
@@ -72,29 +69,4 @@ func storedTime(t time.Time) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(t.UnixMilli()).UTC()
-}
-
-// followUp is update for a decision that needs nothing but the job. It is
-// taken on the job as it is remembered first, and stands when the write shows
-// that the job is still so. Everything else is decided on a fresh load.
-func (s *Service) followUp(ctx context.Context, now time.Time, tenant ident.TenantID, id ident.JobID, decide func(ctx context.Context, c *change) error) (out Job, err error) {
-	err = s.o.Tx(ctx, func(ctx context.Context) error {
-		if j, ok := s.recent.get(Ref{tenant, id}); ok {
-			c := begin(j)
-			if decide(ctx, c) == nil && c.dirty {
-				written, err := s.write(ctx, now, c)
-				if written || err != nil {
-					out = c.Job
-					return err
-				}
-			}
-		}
-		j, err := s.load(ctx, tenant, id, false)
-		if err != nil {
-			return err
-		}
-		out, err = s.change(ctx, now, j, false, decide)
-		return err
-	})
-	return out, err
 }

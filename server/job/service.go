@@ -102,14 +102,32 @@ func notFound(id ident.JobID) error { return fault.NotFoundf("there is no job %q
 // quicker. Each of them means that another one succeeded.
 const staleTries = 64
 
-// update loads a job, lets decide change it, and writes what it left, in one
-// transaction. decide may run again on a fresh load. The job has neither its
-// bytes nor its deny list.
+// update lets decide change a job and writes what it left, in one transaction.
+// It decides on the job as it is remembered, if it is: that stands when the
+// write shows, or else a read, that the job is still so. If not, decide runs
+// again on a fresh load. The job has neither its bytes nor its deny list.
 func (s *Service) update(ctx context.Context, now time.Time, tenant ident.TenantID, id ident.JobID, decide func(ctx context.Context, c *change) error) (out Job, err error) {
-	err = s.o.Tx(ctx, func(ctx context.Context) error {
+	err = s.o.Tx(ctx, func(ctx context.Context) (err error) {
+		var c *change
+		if j, ok := s.recent.get(Ref{tenant, id}); ok {
+			if c = begin(j); decide(ctx, c) != nil {
+				c = nil // a fresh load shows whether it is true
+			}
+		}
+		if c != nil && c.dirty {
+			written, err := s.write(ctx, now, c)
+			if written || err != nil {
+				out = c.Job
+				return err
+			}
+		}
 		j, err := s.load(ctx, tenant, id, false)
 		if err != nil {
 			return err
+		}
+		if c != nil && !c.dirty && c.Version == j.Version {
+			out = c.Job
+			return nil
 		}
 		out, err = s.change(ctx, now, j, false, decide)
 		return err

@@ -17,7 +17,7 @@ import (
 // not the device's: there is nothing to take in.
 func (s *Service) Step(ctx context.Context, now time.Time, tenant ident.TenantID, device ident.DeviceID, step Step) (Job, error) {
 	step = step.clean(now)
-	j, err := s.followUp(ctx, now, tenant, step.Job, func(ctx context.Context, c *change) error {
+	j, err := s.update(ctx, now, tenant, step.Job, func(ctx context.Context, c *change) error {
 		if c.Device != device {
 			return notFound(step.Job)
 		}
