@@ -216,50 +216,69 @@ func TestARealUpdateInsideItsWindow(t *testing.T) {
 	}
 }
 
-// An alone lease installs in its window with the server stopped and is told
-// when it is back; without alone nothing starts.
-func TestWithTheServerStopped(t *testing.T) {
-	for name, c := range map[string]struct{ alone, want string }{
-		"alone":     {"last-ring", "1.1.0"},
-		"not alone": {"never", "1.0.0"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			repo := rig.NewRepository(t)
-			pkg := rig.Name(strings.ReplaceAll(name, " ", "-"))
-			repo.Put(pkg, "1.0.0", "")
-			repo.Install(pkg, "1.0.0")
-			repo.Put(pkg, "1.1.0", "")
-			server, _, id := fleet(t, repo)
-			offers(t, server, id, pkg)
-			opens, cron := opening(40 * time.Second)
-			server.Apply(policyDocument(cron, c.alone, pkg))
-			rig.Eventually(t, 35*time.Second, "the device holds its lease", func() (bool, string) {
-				d := deploymentOf(t, server, pkg)
-				ok := len(d.Jobs) == 1 && d.Jobs[0].State == "leased"
-				return ok, fmt.Sprintf("%+v", d)
-			})
-			server.Stop()
-			rig.Eventually(t, time.Until(opens)+4*time.Minute, "the time has passed", func() (bool, string) {
-				version, _ := repo.Installed(pkg)
-				if version == "1.1.0" && c.want != version {
-					t.Fatal("started without the server's word")
-				}
-				return version == "1.1.0" || time.Now().After(opens.Add(190*time.Second)), version
-			})
-			if version, _ := repo.Installed(pkg); version != c.want {
-				t.Fatalf("%s is installed", version)
-			}
-			server.Start()
-			rig.Eventually(t, 3*time.Minute, "the end is known", func() (bool, string) {
-				d, u := deploymentOf(t, server, pkg), stateOf(t, server, id, pkg)
-				// Not alone: with the server back and the window open it may start now.
-				return d.State == "completed" && u.State == "verified", fmt.Sprintf("%+v %+v", d, u)
-			})
-			d := deploymentOf(t, server, pkg)
-			if started := d.Jobs[0].StartedAt; started.Before(opens) {
-				t.Errorf("started %v, the window opened %v", started, opens)
-			}
-		})
+// leased is a server, an agent and a package whose lease the agent holds; the
+// server is stopped before the window opens.
+func leased(t *testing.T, repo *rig.Repository, pkg, alone string) (*rig.Server, *rig.Agent, string, time.Time) {
+	t.Helper()
+	repo.Put(pkg, "1.0.0", "")
+	repo.Install(pkg, "1.0.0")
+	repo.Put(pkg, "1.1.0", "")
+	server, agent, id := fleet(t, repo)
+	offers(t, server, id, pkg)
+	opens, cron := opening(30 * time.Second)
+	server.Apply(policyDocument(cron, alone, pkg))
+	rig.Eventually(t, 25*time.Second, "the device holds its lease", func() (bool, string) {
+		d := deploymentOf(t, server, pkg)
+		return len(d.Jobs) == 1 && d.Jobs[0].State == "leased", fmt.Sprintf("%+v", d)
+	})
+	server.Stop()
+	return server, agent, id, opens
+}
+
+// An alone lease installs in its window with the server stopped, after two
+// minutes of silence, and is told when the server is back.
+func TestAnAloneLeaseWithTheServerStopped(t *testing.T) {
+	t.Parallel()
+	repo, pkg := rig.NewRepository(t), rig.Name("alone")
+	server, agent, id, opens := leased(t, repo, pkg, "last-ring")
+	rig.Eventually(t, time.Until(opens)+5*time.Minute, "it is installed", func() (bool, string) {
+		version, _ := repo.Installed(pkg)
+		if version == "1.1.0" && time.Now().Before(opens.Add(2*time.Minute)) {
+			t.Fatal("started before two minutes of silence in its window")
+		}
+		return version == "1.1.0", version
+	})
+	server.Start()
+	agent.Stop() // it would wait minutes before it tries again
+	agent.Start()
+	rig.Eventually(t, 2*time.Minute, "the end is known", func() (bool, string) {
+		d, u := deploymentOf(t, server, pkg), stateOf(t, server, id, pkg)
+		return d.State == "completed" && u.State == "verified", fmt.Sprintf("%+v %+v", d, u)
+	})
+	d := deploymentOf(t, server, pkg)
+	if len(d.Jobs) != 1 || d.Jobs[0].State != "succeeded" {
+		t.Fatalf("the jobs are %+v", d.Jobs)
+	}
+	if started := d.Jobs[0].StartedAt; started.Before(opens.Add(2*time.Minute)) || started.After(opens.Add(20*time.Minute)) {
+		t.Errorf("started %v, the window opened %v", started, opens)
+	}
+}
+
+// Without alone nothing starts while the server is stopped.
+func TestNothingStartsWithoutTheServersWord(t *testing.T) {
+	t.Parallel()
+	repo, pkg := rig.NewRepository(t), rig.Name("not-alone")
+	server, _, _, opens := leased(t, repo, pkg, "never")
+	rig.Eventually(t, time.Until(opens)+4*time.Minute, "the time has passed", func() (bool, string) {
+		if version, _ := repo.Installed(pkg); version != "1.0.0" {
+			t.Fatal("started without the server's word")
+		}
+		return time.Now().After(opens.Add(150 * time.Second)), ""
+	})
+	server.Start()
+	for _, j := range deploymentOf(t, server, pkg).Jobs {
+		if !j.StartedAt.IsZero() {
+			t.Errorf("a job started: %+v", j)
+		}
 	}
 }
