@@ -54,7 +54,7 @@ func (f *frame) whyNot(ctx context.Context, b *deviceBody) ([]why, error) {
 	return out, nil
 }
 
-func whyOf(e Explained, t stamps) why {
+func whyOf(e deployment.Explained, t stamps) why {
 	w := why{Update: lineOfUpdate(e.Update, t, ""), Icon: "hourglass", Tone: "hold"}
 	switch {
 	case len(e.Blockers) > 0:
@@ -77,39 +77,41 @@ func whyOf(e Explained, t stamps) why {
 	return w
 }
 
-// checkLines are the questions in order: passed, stops here, stops next, and
-// what was not asked any more.
-func checkLines(e Explained, t stamps) []checkLine {
+// checkLines are the questions in order: passed, stops here, stops next.
+func checkLines(e deployment.Explained, t stamps) []checkLine {
 	var out []checkLine
 	stopped := false
+	said := map[string]bool{}
+	stop := func(text string) {
+		line := checkLine{Text: text, Icon: "circle-x", Tone: "hold", Class: "on", End: "stops here"}
+		if stopped {
+			line.End = "stops next"
+		}
+		stopped = true
+		if !said[text] {
+			out = append(out, line)
+		}
+		said[text] = true
+	}
 	for _, c := range e.Checks {
-		line := checkLine{Text: c.Text, Icon: "check", Tone: "good"}
+		words := sentence(c.Reason.Text(t.loc))
+		if c.Reason.IsZero() {
+			words = sentence(c.About)
+		}
+		if !c.Passed {
+			stop(words)
+			continue
+		}
+		line := checkLine{Text: words, Icon: "check", Tone: "good"}
 		if !c.At.IsZero() {
 			line.At = t.Clock(c.At)
 		}
-		if !c.Passed {
-			line.Icon, line.Tone, line.Class, line.End = "circle-x", "hold", "on", "stops here"
-			if stopped {
-				line.End = "stops next"
-			}
-			stopped = true
-		}
 		out = append(out, line)
 	}
-	if len(out) == 0 {
-		for i, b := range e.Blockers {
-			out = append(out, blockerLine(b, t, i))
-		}
+	for _, b := range e.Blockers {
+		stop(sentence(b.Reason.Text(t.loc)))
 	}
 	return out
-}
-
-func blockerLine(b deployment.Blocker, t stamps, place int) checkLine {
-	line := checkLine{Text: sentence(b.Reason.Text(t.loc)), Icon: "circle-x", Tone: "hold", Class: "on", End: "stops here"}
-	if place > 0 {
-		line.End = "stops next"
-	}
-	return line
 }
 
 func updateLines(b *deviceBody) []updateLine {

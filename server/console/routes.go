@@ -6,6 +6,12 @@ import (
 	"github.com/steward-rmm/steward/server/auth"
 )
 
+// forMSP lets the reserved tenant stand in the path.
+func forMSP(r route) route {
+	r.msp = true
+	return r
+}
+
 // routes is the table of pages and forms: each line declares its action, and
 // where it is asked. What stands in no line is not there.
 func (c *Console) routes() []route {
@@ -46,6 +52,42 @@ func (c *Console) routes() []route {
 		get("/updates", auth.UpdateRead, some, c.updates),
 		get("/t/{tenant}/updates", auth.UpdateRead, inTenant, c.updates),
 		post("/updates/decide", auth.UpdateDecide, some, c.decide),
+
+		get("/deployments", auth.DeploymentRead, some, c.deployments),
+		get("/t/{tenant}/deployments", auth.DeploymentRead, inTenant, c.deployments),
+		get("/t/{tenant}/deployments/{deployment}", auth.DeploymentRead, inTenant, c.deployment),
+		get("/t/{tenant}/deployments/{deployment}/live", auth.DeploymentRead, inTenant, c.deploymentLive),
+		get("/t/{tenant}/deployments/{deployment}/{verb}", auth.DeploymentControl, inTenant, c.askMove),
+		post("/t/{tenant}/deployments/{deployment}/{verb}", auth.DeploymentControl, inTenant, c.moveDeployment),
+
+		get("/policies", auth.PolicyRead, some, c.policies),
+		get("/policies/new", auth.PolicyApply, some, c.newPolicy),
+		get("/t/{tenant}/policies", auth.PolicyRead, inTenant, c.policies),
+		get("/t/{tenant}/policies/new", auth.PolicyApply, inTenant, c.newPolicy),
+		forMSP(get("/t/{tenant}/policies/{policy}", auth.PolicyRead, inTenant, c.policy)),
+		forMSP(get("/t/{tenant}/policies/{policy}/edit", auth.PolicyApply, inTenant, c.editPolicy)),
+		post("/apply/preview", auth.PolicyApply, some, c.previewPolicy),
+		post("/apply/save", auth.PolicyApply, some, c.savePolicy),
+
+		get("/audit", auth.AuditRead, some, c.audit),
+		get("/t/{tenant}/audit", auth.AuditRead, inTenant, c.audit),
+
+		get("/add", auth.EnrollmentCreate, some, c.add),
+		get("/t/{tenant}/add", auth.EnrollmentCreate, inTenant, c.add),
+		post("/t/{tenant}/add", auth.EnrollmentCreate, inTenant, c.createEnrollment),
+		get("/t/{tenant}/add/{enrollment}/live", auth.EnrollmentRead, inTenant, c.addLive),
+		post("/t/{tenant}/add/{enrollment}/revoke", auth.EnrollmentCreate, inTenant, c.revokeEnrollment),
+
+		get("/search", auth.ViewRead, some, c.search),
+		get("/t/{tenant}/search", auth.ViewRead, inTenant, c.search),
+
+		get("/people", auth.TokenCreate, some, c.people),
+		post("/people", auth.PeopleManage, some, c.invite),
+		forMSP(post("/t/{tenant}/people/{person}/{verb}", auth.PeopleManage, inTenant, c.changePerson)),
+		post("/tokens", auth.TokenCreate, some, c.createToken),
+		// One's own token may lie in a tenant that one may not manage: the
+		// service asks whose it is.
+		post("/t/{tenant}/tokens/{token}/revoke", auth.TokenCreate, some, c.revokeToken),
 
 		get("/customers", auth.TenantRead, some, c.customers),
 		get("/customers/new", auth.TenantCreate, some, c.newCustomer),

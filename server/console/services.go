@@ -4,13 +4,13 @@ import (
 	"context"
 	"time"
 
+	"github.com/steward-rmm/steward/server/apply"
 	"github.com/steward-rmm/steward/server/audit"
 	"github.com/steward-rmm/steward/server/auth"
 	"github.com/steward-rmm/steward/server/deployment"
 	"github.com/steward-rmm/steward/server/fleet"
 	"github.com/steward-rmm/steward/server/ident"
 	"github.com/steward-rmm/steward/server/job"
-	"github.com/steward-rmm/steward/server/patch"
 	"github.com/steward-rmm/steward/server/pki"
 	"github.com/steward-rmm/steward/server/policy"
 	"github.com/steward-rmm/steward/server/reason"
@@ -71,6 +71,7 @@ type Views interface {
 	Tenants(ctx context.Context, scope ident.Scope, now time.Time) ([]view.TenantRow, error)
 	Policies(ctx context.Context, scope ident.Scope, tenant ident.TenantID) (view.PolicyPage, error)
 	Timeline(ctx context.Context, scope ident.Scope, tenant ident.TenantID, id ident.DeviceID, page string, limit int) ([]view.Event, string, error)
+	Documents(ctx context.Context, scope ident.Scope, tenant ident.TenantID) ([]policy.Document, error)
 	Lookup(ctx context.Context, scope ident.Scope, id string) (view.Kind, ident.TenantID, error)
 }
 
@@ -82,9 +83,8 @@ type Rows interface {
 	Updates(ctx context.Context, scope ident.Scope, q view.UpdateQuery) ([]view.UpdateRow, string, error)
 }
 
-// Policies keeps documents and what people decided; *policy.Service is it.
+// Policies keeps what people decided; *policy.Service is it.
 type Policies interface {
-	Documents(ctx context.Context, tenant ident.TenantID) ([]policy.Document, error)
 	Decide(ctx context.Context, now time.Time, by ident.Actor, m policy.Manually) error
 }
 
@@ -97,17 +97,10 @@ type Jobs interface {
 	Cancel(ctx context.Context, now time.Time, by ident.Actor, tenant ident.TenantID, id ident.JobID, why reason.Reason) error
 }
 
-// DeploymentFilter narrows a list of deployments; empty fields do not.
-type DeploymentFilter struct {
-	State   deployment.State
-	Policy  string
-	Package string
-}
-
-// Deployments answers how far releases are.
+// Deployments answers how far releases are; *deployment.Service is it.
 type Deployments interface {
 	Deployment(ctx context.Context, tenant ident.TenantID, id ident.DeploymentID) (deployment.Deployment, error)
-	List(ctx context.Context, scope ident.Scope, f DeploymentFilter, cursor string, limit int) ([]deployment.Deployment, string, error)
+	List(ctx context.Context, scope ident.Scope, f deployment.Filter, cursor string, limit int) ([]deployment.Deployment, string, error)
 	Events(ctx context.Context, tenant ident.TenantID, id ident.DeploymentID, after int64, limit int) ([]deployment.Transition, error)
 }
 
@@ -119,26 +112,9 @@ type Control interface {
 	Cancel(ctx context.Context, now time.Time, by ident.Actor, tenant ident.TenantID, id ident.DeploymentID, why string) error
 }
 
-// Explained is why an update of a device is not installed, as the code that
-// decides says it. The first blocker is the answer.
-type Explained struct {
-	Update   patch.Update
-	Decision policy.Decision
-	Blockers []deployment.Blocker
-	Checks   []Check
-}
-
-// Check is one question of the answer, in the order in which they are asked.
-type Check struct {
-	Code   reason.Code
-	Passed bool
-	At     time.Time // zero: no time belongs to it
-	Text   string
-}
-
-// Answers says why not, and what is to come.
+// Answers says why not, and what is to come; *deployment.Service is it.
 type Answers interface {
-	Why(ctx context.Context, now time.Time, tenant ident.TenantID, device ident.DeviceID) ([]Explained, error)
+	Why(ctx context.Context, now time.Time, tenant ident.TenantID, device ident.DeviceID) ([]deployment.Explained, error)
 	Plan(ctx context.Context, now time.Time, tenant ident.TenantID, days int) ([]deployment.Planned, error)
 }
 
@@ -159,26 +135,8 @@ type Enrollments interface {
 	Revoke(ctx context.Context, tenant ident.TenantID, by ident.Actor, id ident.EnrollmentID, now time.Time) error
 }
 
-// ApplyNeed is what one document asks of whoever applies it.
-type ApplyNeed struct {
-	Action auth.Action
-	Tenant ident.TenantID // ident.MSP for the MSP's level
-	Site   ident.SiteID
-}
-
-// ApplyChange is what one document would do, or did.
-type ApplyChange struct {
-	Kind    string
-	Tenant  ident.TenantID
-	Name    string
-	Action  string // create, update, delete, unchanged
-	Effects []string
-}
-
-// Applier takes YAML documents. Needs reads nothing but the documents; Plan
-// changes nothing.
+// Applier plans and applies documents that the door decoded and authorized;
+// *apply.Service is it.
 type Applier interface {
-	Needs(yaml []byte) ([]ApplyNeed, error)
-	Plan(ctx context.Context, now time.Time, by ident.Actor, yaml []byte) ([]ApplyChange, error)
-	Apply(ctx context.Context, now time.Time, by ident.Actor, yaml []byte) ([]ApplyChange, error)
+	Run(ctx context.Context, now time.Time, r apply.Request) ([]apply.Change, error)
 }

@@ -58,6 +58,7 @@ document.addEventListener("click", (event) => {
   all(".cell[aria-current]").forEach((c) => c.removeAttribute("aria-current"));
   cell.setAttribute("aria-current", "true");
   history.replaceState(null, "", cell.href);
+  root.dataset.picked = cell.href;
   htmx.ajax("GET", cell.href, { target: "#log", select: "#log", swap: "outerHTML" });
 });
 

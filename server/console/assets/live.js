@@ -13,7 +13,18 @@ function note() {
   }
 }
 
+// The stream knows the device that the page was loaded with. When another was
+// chosen since, its log is asked for by itself, at most every two seconds.
+let asked = 0;
+function refreshPicked(href) {
+  if (Date.now() - asked < 2000) return;
+  asked = Date.now();
+  window.htmx?.ajax("GET", href, { target: "#log", select: "#log", swap: "outerHTML" });
+}
+
 function put(fresh) {
+  const picked = document.documentElement.dataset.picked;
+  if (fresh.id === "log" && picked) { refreshPicked(picked); return; }
   const old = document.getElementById(fresh.id);
   if (!old || old.outerHTML === fresh.outerHTML) return;
   if (busy(old)) { waiting.set(fresh.id, fresh); note(); return; }

@@ -171,7 +171,7 @@ func (s *Deployments) Deployment(_ context.Context, t ident.TenantID, id ident.D
 }
 
 // List lists.
-func (s *Deployments) List(_ context.Context, scope ident.Scope, f console.DeploymentFilter, _ string, _ int) ([]deployment.Deployment, string, error) {
+func (s *Deployments) List(_ context.Context, scope ident.Scope, f deployment.Filter, _ string, _ int) ([]deployment.Deployment, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []deployment.Deployment
@@ -244,25 +244,25 @@ func (s *Deployments) Cancel(_ context.Context, _ time.Time, _ ident.Actor, _ id
 }
 
 // Why explains each update.
-func (s *Deployments) Why(_ context.Context, now time.Time, t ident.TenantID, d ident.DeviceID) ([]console.Explained, error) {
-	var out []console.Explained
+func (s *Deployments) Why(_ context.Context, now time.Time, t ident.TenantID, d ident.DeviceID) ([]deployment.Explained, error) {
+	var out []deployment.Explained
 	opens := reason.Time(Now.Add(25 * time.Hour))
 	for i, u := range s.updates(t, d) {
-		e := console.Explained{Update: u}
+		e := deployment.Explained{Update: u}
 		switch {
 		case i == 0:
 			e.Blockers = []deployment.Blocker{{Reason: reason.New(reason.OutsideWindow, "until", opens), Until: Now.Add(25 * time.Hour)}, {Reason: reason.New(reason.RebootFirst)}}
-			e.Checks = []console.Check{
-				{Code: reason.NotApproved, Passed: true, At: Now.Add(-50 * time.Hour), Text: "Approved by rule 1 of " + s.name("desktops-weekly")}, {Code: reason.DeploymentHalted, Passed: true, Text: "Its deployment is running"},
-				{Code: reason.RingWaits, Passed: true, At: Now.Add(-12 * time.Hour), Text: "Ring early passed"}, {Code: reason.OutsideWindow, Text: "Outside its window, opens Fri 22:00"},
-				{Code: reason.RebootFirst, Text: "A restart is pending"}, {Code: reason.SourceBusy, Passed: true, Text: "Chocolatey is free"},
+			e.Checks = []deployment.Check{
+				{About: "approval", Passed: true, At: Now.Add(-50 * time.Hour), Reason: reason.New(reason.ApprovedByRule, "rule", "1", "policy", s.name("desktops-weekly"))}, {About: "deployment", Passed: true, Reason: reason.New(reason.Started)},
+				{About: "approval", Passed: true, At: Now.Add(-12 * time.Hour), Reason: reason.New(reason.ApprovedByRule, "rule", "1", "policy", s.name("desktops-weekly"))}, {About: "window", Reason: reason.New(reason.OutsideWindow, "until", opens)},
+				{About: "window", Reason: reason.New(reason.RebootFirst, "until", opens)}, {About: "deployment", Passed: true, Reason: reason.New(reason.Started)},
 			}
 		case u.State == patch.Verified:
 			continue
 		case u.State == patch.Denied || u.State == patch.Available:
 			e.Blockers = []deployment.Blocker{{Reason: u.Reason}}
 		case u.State == patch.Failed:
-			e.Blockers = []deployment.Blocker{{Reason: reason.New(reason.FailedBefore, "error", "exit 1603", "count", "2")}}
+			e.Blockers = []deployment.Blocker{{Reason: reason.New(reason.FailedBefore, "error", "exit 1603", "times", "2")}}
 		case u.State == patch.RebootPending:
 			e.Blockers = []deployment.Blocker{{Reason: u.Reason}}
 		}

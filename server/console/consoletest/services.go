@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/steward-rmm/steward/proto/wire"
+	"github.com/steward-rmm/steward/server/apply"
 	"github.com/steward-rmm/steward/server/audit"
 	"github.com/steward-rmm/steward/server/auth"
-	"github.com/steward-rmm/steward/server/console"
 	"github.com/steward-rmm/steward/server/deployment"
 	"github.com/steward-rmm/steward/server/fault"
 	"github.com/steward-rmm/steward/server/fleet"
@@ -203,6 +203,14 @@ func (s Reads) Timeline(context.Context, ident.Scope, ident.TenantID, ident.Devi
 	}, "next-page", nil
 }
 
+// Documents lists.
+func (s Reads) Documents(_ context.Context, scope ident.Scope, t ident.TenantID) ([]policy.Document, error) {
+	if t == "" && scope.Has("nordlicht") {
+		t = "nordlicht"
+	}
+	return s.documents(t), nil
+}
+
 // Lookup knows every id as a device of nordlicht.
 func (s Reads) Lookup(_ context.Context, scope ident.Scope, text string) (view.Kind, ident.TenantID, error) {
 	if s.kind == Empty || !ident.ValidID(text) || !scope.Has("nordlicht") {
@@ -272,13 +280,8 @@ func (s Lists) Updates(_ context.Context, _ ident.Scope, q view.UpdateQuery) ([]
 	return out[:min(len(out), max(q.Limit, 1))], "", nil
 }
 
-// Policies is documents and decisions.
+// Policies is decisions.
 type Policies struct{ *World }
-
-// Documents lists.
-func (s Policies) Documents(_ context.Context, t ident.TenantID) ([]policy.Document, error) {
-	return s.documents(t), nil
-}
 
 // Decide does nothing.
 func (s Policies) Decide(context.Context, time.Time, ident.Actor, policy.Manually) error { return nil }
@@ -376,27 +379,10 @@ func (s Samples) Read(_ context.Context, _ ident.TenantID, _ ident.DeviceID, fro
 	return s.series(signals[0], from, to), nil
 }
 
-// Applier reads nothing but the word "bad".
+// Applier plans one change whatever is asked.
 type Applier struct{ *World }
 
-// Needs asks for the right to apply in nordlicht, or for all.
-func (s Applier) Needs(yaml []byte) ([]console.ApplyNeed, error) {
-	if strings.Contains(string(yaml), "bad") {
-		return nil, fault.Invalidf("line 3", "unknown key %q", "bad").WithNext("known are targets, sources, approvals, windows")
-	}
-	tenant := ident.TenantID("nordlicht")
-	if strings.Contains(string(yaml), `"*"`) {
-		tenant = ident.MSP
-	}
-	return []console.ApplyNeed{{Action: auth.PolicyApply, Tenant: tenant}}, nil
-}
-
-// Plan says what would change.
-func (s Applier) Plan(context.Context, time.Time, ident.Actor, []byte) ([]console.ApplyChange, error) {
-	return []console.ApplyChange{{Kind: "PatchPolicy", Tenant: "nordlicht", Name: s.name("desktops-weekly"), Action: "update", Effects: []string{"windows: every Tuesday 22:00 for 4 h, was every Wednesday", s.name("41 devices move to Tuesday")}}}, nil
-}
-
-// Apply says the same.
-func (s Applier) Apply(ctx context.Context, now time.Time, by ident.Actor, yaml []byte) ([]console.ApplyChange, error) {
-	return s.Plan(ctx, now, by, yaml)
+// Run says what would change.
+func (s Applier) Run(context.Context, time.Time, apply.Request) ([]apply.Change, error) {
+	return []apply.Change{{Kind: apply.PatchPolicy, Tenant: "nordlicht", Name: s.name("desktops-weekly"), Action: apply.Update, Effects: []string{"windows: every Tuesday 22:00 for 4 h, was every Wednesday", s.name("41 devices move to Tuesday")}}}, nil
 }

@@ -97,7 +97,7 @@ func (w *World) addDevices() {
 		case i%11 == 10:
 			d.Online, d.LastSeen = false, Now.Add(-time.Duration(i)*time.Hour)
 		case i == 23:
-			d.State, d.Reason = fleet.Conflict, reason.New(reason.DeviceConflict)
+			d.State, d.Reason = fleet.Conflict, reason.New(reason.DeviceConflict, "why", "the same secret from two addresses")
 		case i == 31:
 			d.State, d.OS, d.Hostname = fleet.Pending, fleet.OS{}, w.name("new-pc")
 			d.Reason = reason.New(reason.DeviceEnrolled)

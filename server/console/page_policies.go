@@ -1,0 +1,348 @@
+package console
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/steward-rmm/steward/server/fault"
+	"github.com/steward-rmm/steward/server/ident"
+	"github.com/steward-rmm/steward/server/policy"
+	"github.com/steward-rmm/steward/server/view"
+	"github.com/steward-rmm/steward/server/window"
+)
+
+type policiesBody struct {
+	Rows      []policyRow
+	Decisions []decisionRow
+	Ties      []string
+	CanApply  bool
+	Tenant    string
+}
+
+type policyRow struct {
+	policy.Document
+	Level   string
+	Href    string
+	Windows string
+	Rings   string
+	Targets string
+	Covers  int
+	Covered bool
+}
+
+type decisionRow struct {
+	policy.Manually
+	Mark  mark
+	For   string
+	Until string
+}
+
+func policyPath(d policy.Document) string {
+	path := tenantPath(d.Tenant, "policies/"+url.PathEscape(d.Name))
+	if d.Site != "" {
+		path += "?site=" + url.QueryEscape(string(d.Site))
+	}
+	return path
+}
+
+// levelOf says where a document stands.
+func (f *frame) levelOf(t ident.TenantID, site ident.SiteID) string {
+	if t == ident.MSP {
+		return "All customers"
+	}
+	name := string(t)
+	for _, row := range f.customers() {
+		if row.ID == t {
+			name = row.Name
+		}
+	}
+	if site != "" {
+		return name + ", site " + string(site)
+	}
+	return name
+}
+
+func (c *Console) policies(f *frame) error {
+	docs, err := c.o.Views.Documents(f.ctx(), f.scope, f.tenant.ID)
+	if err != nil {
+		return err
+	}
+	b := policiesBody{CanApply: f.Can("policy.apply") && c.o.Applier != nil, Tenant: string(f.tenant.ID)}
+	covers := map[string]int{}
+	if f.tenant.ID != "" {
+		all, err := c.o.Views.Policies(f.ctx(), f.scope, f.tenant.ID)
+		if err != nil {
+			return err
+		}
+		covers, b.Ties = all.Targets, all.Ties
+		for _, m := range all.Decisions {
+			b.Decisions = append(b.Decisions, f.decisionRow(m))
+		}
+	}
+	for _, d := range docs {
+		row := policyRow{Document: d, Level: f.levelOf(d.Tenant, d.Site), Href: policyPath(d), Covers: covers[d.Name], Covered: f.tenant.ID != ""}
+		if f.tenant.ID != "" && d.Tenant == ident.MSP {
+			row.Href = tenantPath(f.tenant.ID, "policies/"+url.PathEscape(d.Name))
+		}
+		if own := f.customers(); f.tenant.ID == "" && d.Tenant == ident.MSP && !f.CanAll("policy.read") && len(own) > 0 {
+			row.Href = tenantPath(own[0].ID, "policies/"+url.PathEscape(d.Name)) // the MSP's own page is not theirs to open
+		}
+		if resolved, err := policy.Resolve(d.Tenant, d.Site, aboveAnd(docs, d)); err == nil {
+			for _, e := range resolved {
+				if e.Name == d.Name {
+					row.Windows, row.Rings, row.Targets = windowsText(e.Patch.Windows), ringsText(e.Patch.Rings), targetsText(e.Patch.Targets)
+				}
+			}
+		}
+		b.Rows = append(b.Rows, row)
+	}
+	return f.show("policies", page{Title: "Policies", Nav: "policies", Body: b})
+}
+
+// aboveAnd are the documents of a policy's name from the MSP's level down to d.
+func aboveAnd(docs []policy.Document, d policy.Document) []policy.Document {
+	return slices.DeleteFunc(slices.Clone(docs), func(o policy.Document) bool {
+		above := o.Tenant == ident.MSP || o.Tenant == d.Tenant && (o.Site == "" || o.Site == d.Site)
+		return o.Name != d.Name || !above
+	})
+}
+
+func (f *frame) decisionRow(m policy.Manually) decisionRow {
+	row := decisionRow{Manually: m, For: f.levelOf(m.Tenant, ""), Until: "stays"}
+	row.Mark = map[policy.Action]mark{policy.Approve: {"thumbs-up", "approved", "good"}, policy.Deny: {"ban", "denied", "idle"}, policy.Wait: {"hourglass", "waits " + plural(m.Days, "day", "days"), "idle"}}[m.Action]
+	if !m.Expires.IsZero() {
+		row.Until = "until " + full(m.Expires, f.loc, f.now)
+	}
+	if m.Version == "" {
+		row.Version = "every version"
+	}
+	return row
+}
+
+func windowsText(rules []window.Rule) string {
+	if len(rules) == 0 {
+		return "never opens"
+	}
+	out := []string{}
+	for _, r := range rules {
+		out = append(out, window.Describe(r))
+	}
+	return strings.Join(out, "; ")
+}
+
+func ringsText(rings []policy.Ring) string {
+	out := []string{}
+	for _, r := range rings {
+		share := r.Share.String()
+		if len(r.Tags) > 0 {
+			share = "tags " + strings.Join(r.Tags, ", ")
+		}
+		text := r.Name + " " + share
+		if r.Soak > 0 {
+			text += ", soak " + r.Soak.String()
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, " → ")
+}
+
+func targetsText(t policy.Targets) string {
+	var out []string
+	if len(t.Class) > 0 {
+		classes := []string{}
+		for _, c := range t.Class {
+			classes = append(classes, string(c))
+		}
+		out = append(out, strings.Join(classes, " or "))
+	}
+	if len(t.Tags) > 0 {
+		out = append(out, "tagged "+strings.Join(t.Tags, " and "))
+	}
+	if len(t.ExcludeTags) > 0 {
+		out = append(out, "not tagged "+strings.Join(t.ExcludeTags, " or "))
+	}
+	if len(out) == 0 {
+		return "all devices"
+	}
+	return strings.Join(out, ", ")
+}
+
+// A policy's page: what it says, what holds, and the windows to come.
+
+type policyBody struct {
+	Name, YAML string
+	Site       ident.SiteID
+	Level      string
+	Doc        *policy.Document // at the level of the page; nil when all is inherited
+	Values     []effectiveValue
+	Rings      []policy.Ring
+	Windows    []string
+	Levels     []policyRow
+	Days       []planDay
+	Conflicts  []string
+	Planned    int
+	Covers     int
+	CanApply   bool
+	Edit       string
+}
+
+type effectiveValue struct {
+	Name   string
+	Lines  []string
+	Origin string
+	Locked bool
+}
+
+func (c *Console) policy(f *frame) error {
+	name, site := f.r.PathValue("policy"), ident.SiteID(f.r.URL.Query().Get("site"))
+	all, err := c.o.Views.Policies(f.ctx(), f.scope, f.tenant.ID)
+	if err != nil {
+		return err
+	}
+	b := policyBody{Name: name, Site: site, Level: f.levelOf(f.tenant.ID, site), Covers: all.Targets[name], CanApply: f.Can("policy.apply") && c.o.Applier != nil}
+	b.Edit = tenantPath(f.tenant.ID, "policies/"+url.PathEscape(name)+"/edit")
+	if site != "" {
+		b.Edit += "?site=" + url.QueryEscape(string(site))
+	}
+	if !b.fill(f, all) {
+		return fault.NotFoundf("no such policy")
+	}
+	if f.tenant.ID != ident.MSP {
+		planned, err := c.o.Answers.Plan(f.ctx(), f.now, f.tenant.ID, 30)
+		if err != nil {
+			return err
+		}
+		b.Days, b.Conflicts, b.Planned = f.month(planned, name)
+	}
+	return f.show("policy", page{Title: name, Nav: "policies", Body: b, Crumbs: []crumb{{"Policies", f.At("policies")}, {name, ""}}})
+}
+
+// fill finds the documents of the name and what holds at the page's level.
+func (b *policyBody) fill(f *frame, all view.PolicyPage) bool {
+	for i, d := range all.Documents {
+		if d.Name != b.Name {
+			continue
+		}
+		b.Levels = append(b.Levels, policyRow{Document: d, Level: f.levelOf(d.Tenant, d.Site), Href: policyPath(d)})
+		if d.Tenant == f.tenant.ID && d.Site == b.Site {
+			b.Doc, b.YAML = &all.Documents[i], policyYAML(d)
+		}
+	}
+	effective := all.Effective
+	if b.Site != "" && all.Sites[b.Site] != nil {
+		effective = all.Sites[b.Site]
+	}
+	for _, e := range effective {
+		if e.Name != b.Name {
+			continue
+		}
+		b.Values, b.Rings = valuesOf(f, e), e.Patch.Rings
+		for _, r := range e.Patch.Windows {
+			b.Windows = append(b.Windows, window.Describe(r))
+		}
+	}
+	return len(b.Levels) > 0
+}
+
+func valuesOf(f *frame, e policy.Effective) []effectiveValue {
+	p := e.Patch
+	rules := []string{}
+	for _, r := range p.Approvals {
+		rules = append(rules, ruleText(r))
+	}
+	if len(rules) == 0 {
+		rules = []string{"none: a person decides each release"}
+	}
+	windows := []string{}
+	for _, r := range p.Windows {
+		windows = append(windows, window.Describe(r))
+	}
+	if len(windows) == 0 {
+		windows = []string{"never opens"}
+	}
+	sources := []string{}
+	for _, s := range p.Sources {
+		sources = append(sources, sourceName(s))
+	}
+	jitter := "a quarter of the window, at most 30 min"
+	if p.Jitter != nil {
+		jitter = p.Jitter.String()
+	}
+	out := []effectiveValue{
+		{Name: "targets", Lines: []string{targetsText(p.Targets)}}, {Name: "sources", Lines: []string{strings.Join(sources, ", ")}}, {Name: "approvals", Lines: rules},
+		{Name: "windows", Lines: windows}, {Name: "rings", Lines: []string{ringsText(p.Rings)}},
+		{Name: "limits", Lines: []string{p.Limits.InFlight.String() + " of a ring at once; stops at " + p.Limits.Failures.String() + " failed"}},
+		{Name: "jitter", Lines: []string{"starts are spread over " + jitter}}, {Name: "reboot", Lines: []string{p.Reboot.When}}, {Name: "alone", Lines: []string{map[policy.Alone]string{policy.AloneNever: "a device asks before each start", policy.AloneLastRing: "devices of the last ring may start without contact"}[p.Alone]}},
+	}
+	for i := range out {
+		level, ok := e.Origins[out[i].Name]
+		switch {
+		case !ok:
+			out[i].Origin = "the default"
+		case level.Tenant == ident.MSP:
+			out[i].Origin, out[i].Locked = "from: MSP", level.Locked
+		default:
+			out[i].Origin, out[i].Locked = "from: "+f.levelOf(level.Tenant, level.Site), level.Locked
+		}
+	}
+	return out
+}
+
+func ruleText(r policy.Rule) string {
+	var on []string
+	if r.Match.Package != "" {
+		on = append(on, r.Match.Package)
+	}
+	if r.Match.Kind != "" {
+		on = append(on, kindWord(r.Match.Kind))
+	}
+	if r.Match.Severity != "" {
+		on = append(on, r.Match.Severity)
+	}
+	if r.Match.Source != "" {
+		on = append(on, "from "+sourceName(r.Match.Source))
+	}
+	if len(on) == 0 {
+		on = []string{"everything else"}
+	}
+	does := map[policy.Action]string{policy.Approve: "approve", policy.Deny: "deny", policy.Manual: "ask a person", policy.Wait: "wait " + r.For.String()}[r.Action]
+	text := strings.Join(on, ", ") + ": " + does
+	if r.Reason != "" {
+		text += ", “" + r.Reason + "”"
+	}
+	return text
+}
+
+// EditForm is the editor of a policy, or of a new one.
+
+type editBody struct {
+	YAML, Title, Back string
+	Changes           []changeRow
+	Asked             bool // a preview was computed
+	Problem           *problem
+	New               bool
+}
+
+type changeRow struct {
+	Kind, Name, Level string
+	Mark              mark
+	Effects           []string
+}
+
+const newPolicy = `kind: PatchPolicy
+tenant: %s
+name: workstations
+targets: {class: [workstation, laptop]}
+sources: [chocolatey, homebrew, apt]
+approvals:
+  - {match: {kind: security}, action: approve}
+  - {match: {}, action: wait, for: 3d}
+windows:
+  - {cron: "0 22 * * 1-5", duration: 4h, time_zone: device}
+rings:
+  - {name: pilots, share: 5%%, soak: 24h}
+  - {name: everyone, share: 100%%}
+limits: {in_flight: 20%%, failures: "max(2, 10%%)"}
+`
+
