@@ -180,7 +180,9 @@ func (a *answer) askWindow(p *pair, ahead time.Duration) bool {
 	expected := v.w.Expected(v.ix.rels[p.rel])
 	open := !occ.Opens.After(v.now)
 	outside := func(until time.Time) bool {
-		return a.hit(func() Blocker { return Blocker{Reason: reason.New(reason.OutsideWindow, "until", reason.Time(until)), Until: until} })
+		return a.hit(func() Blocker {
+			return Blocker{Reason: reason.New(reason.OutsideWindow, "until", reason.Time(until)), Until: until}
+		})
 	}
 	if !open && occ.Opens.Sub(v.now) > ahead {
 		if shut := v.windows(p).shut; !shut.IsZero() {

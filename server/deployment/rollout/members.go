@@ -74,8 +74,11 @@ func (v *view) take(d *Deployment, m Member, j *job.Job, u *patch.Update) (_ Mem
 		started := j.State == job.Running || j.State == job.Cancelling && !j.StartedAt.IsZero()
 		return m, started
 	}
-	ended := firstTime(r.EndedAt, j.FinishedAt, v.now)
-	if ended.After(v.now) {
+	ended := r.EndedAt
+	if ended.IsZero() {
+		ended = j.FinishedAt
+	}
+	if ended.IsZero() || ended.After(v.now) {
 		ended = v.now
 	}
 	switch result {
@@ -100,15 +103,6 @@ func (v *view) take(d *Deployment, m Member, j *job.Job, u *patch.Update) (_ Mem
 	}
 	m.Result, m.EndedAt = result, ended
 	return m, false
-}
-
-func firstTime(times ...time.Time) time.Time {
-	for _, t := range times {
-		if !t.IsZero() {
-			return t
-		}
-	}
-	return time.Time{}
 }
 
 // gone is what a member becomes whose update is no longer open: another
