@@ -268,13 +268,14 @@ func (v *View) Events(ctx context.Context, tenant ident.TenantID, device ident.D
 	}{
 		{view.EventUpdate, `h.seq, h.at, h.source, h.package, h.version, h.state_from, h.state_to, h.reason`, `update_history`, `h.seq`, scanUpdateEvent},
 		{view.EventInventory, `h.seq, h.at, h.section, h.item, h.before, h.after`, `inventory_history`, `h.seq`, scanInventoryEvent},
-		{view.EventPresence, `0, h.at, h.online`, `presence`, `0`, scanPresenceEvent},
+		// One flip at a time: presence needs no number of its own.
+		{view.EventPresence, `0, h.at, h.online`, `presence`, `CAST(0 AS BIGINT)`, scanPresenceEvent},
 	} {
 		c := conditions{}
 		c.add("h.tenant_id = " + c.arg(tenant) + " AND h.device_id = " + c.arg(device))
 		c.before(after, read.kind, read.id)
 		events, err := list(ctx, v.s.main, read.scan, `SELECT `+read.columns+` FROM `+read.from+` h`+c.where()+
-			` ORDER BY h.at DESC, `+strings.Replace(read.id, "0", "h.device_id", 1)+` DESC LIMIT `+c.arg(limit+1), c.args...)
+			` ORDER BY h.at DESC, `+read.id+` DESC LIMIT `+c.arg(limit+1), c.args...)
 		if err != nil {
 			return nil, err
 		}
