@@ -11,6 +11,7 @@ import (
 
 	"github.com/steward-rmm/steward/server/api"
 	"github.com/steward-rmm/steward/server/auth"
+	"github.com/steward-rmm/steward/server/deployment"
 	"github.com/steward-rmm/steward/server/fleet"
 )
 
@@ -343,6 +344,25 @@ func TestActionsReachTheNouns(t *testing.T) {
 	}
 	if a := h.do("owner", "POST", api.Prefix+"/tenants", map[string]string{"slug": "crab", "name": "Crab", "time_zone": "UTC"}); a.status != 201 {
 		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestADeploymentShowsDevicesOfTheCallersSitesAlone(t *testing.T) {
+	h := open(t)
+	h.rollout.deployment = deployment.Deployment{Tenant: "acme", ID: deploymentID, State: deployment.Completed, Seq: 3, Rings: []deployment.Ring{{Name: "pilots"}},
+		Members: []deployment.Member{{Device: h.devices["pc-main"].ID}, {Device: h.devices["pc-north"].ID}}}
+	for n, name := range []string{"pc-main", "pc-north", ""} {
+		h.rollout.events = append(h.rollout.events, deployment.Transition{Seq: int64(n + 1), Subject: deployment.OfJob, Device: h.devices[name].ID, At: noon})
+	}
+	for who, want := range map[string]int{"acme": 2, "north": 1} {
+		a := h.do(who, "GET", api.Prefix+"/tenants/acme/deployments/"+deploymentID, nil)
+		if members, _ := a.json(t)["members"].([]any); len(members) != want {
+			t.Errorf("%s: %d members: %s", who, len(members), a.body)
+		}
+		a = h.do(who, "GET", api.Prefix+"/tenants/acme/deployments/"+deploymentID+"/events", nil)
+		if n := strings.Count(string(a.body), "event: transition"); n != want+1 {
+			t.Errorf("%s: %d events: %s", who, n, a.body)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/steward-rmm/steward/server/ident"
 	"github.com/steward-rmm/steward/server/job"
 	"github.com/steward-rmm/steward/server/reason"
+	"github.com/steward-rmm/steward/server/view"
 )
 
 type deploymentsIn struct {
@@ -129,8 +130,15 @@ func (a *api) showDeployment(ctx context.Context, c *caller, _ *noneIn) (*bodyOu
 	if err != nil {
 		return nil, err
 	}
+	sees, err := a.sight(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	out := deploymentShowJSON{Deployment: renderDeployment(d), Jobs: []jobJSON{}, Members: []memberJSON{}}
 	for _, m := range d.Members {
+		if !sees(m.Device) {
+			continue
+		}
 		row := memberJSON{Device: m.Device, Result: string(m.Result), Job: m.Job, Late: m.Late, Verified: stamp(m.Verified)}
 		if m.Ring >= 0 && m.Ring < len(d.Rings) {
 			row.Ring = d.Rings[m.Ring].Name
@@ -170,5 +178,34 @@ func (a *api) events(ctx context.Context, c *caller, in *eventsIn) (*huma.Stream
 	if _, err := a.o.Deployments.Deployment(ctx, c.tenant, id); err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(hc huma.Context) { a.stream(hc, c, id, in.After) }}, nil
+	sees, err := a.sight(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) { a.stream(hc, c, id, in.After, sees) }}, nil
+}
+
+// sight says which devices of the tenant the caller may see: who may see some
+// sites only sees a deployment's counts, and single devices of these sites.
+func (a *api) sight(ctx context.Context, c *caller) (func(ident.DeviceID) bool, error) {
+	if len(c.scope.Sites(c.tenant)) == 0 {
+		return func(ident.DeviceID) bool { return true }, nil
+	}
+	f, err := view.ParseFilter("state:pending,active,stale,conflict,revoked,retired")
+	if err != nil {
+		return nil, err
+	}
+	seen := map[ident.DeviceID]bool{}
+	for q := (view.Query{Tenant: c.tenant, Filter: f, Limit: maxRecords, Now: c.now}); ; {
+		list, next, err := a.o.View.Devices(ctx, c.scope, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range list {
+			seen[d.ID] = true
+		}
+		if q.Cursor = next; next == "" {
+			return func(id ident.DeviceID) bool { return id == "" || seen[id] }, nil
+		}
+	}
 }

@@ -20,7 +20,7 @@ const writeWithin = 30 * time.Second
 // stream sends a deployment's transitions after a number as they come, and
 // ends once the deployment has. What was missed is in the table: hints only
 // make it quicker. Every heartbeat asks again whether the caller may listen.
-func (a *api) stream(hc huma.Context, c *caller, id ident.DeploymentID, after int64) {
+func (a *api) stream(hc huma.Context, c *caller, id ident.DeploymentID, after int64, sees func(ident.DeviceID) bool) {
 	ctx := hc.Context()
 	hc.SetHeader("Content-Type", "text/event-stream")
 	hc.SetHeader("Cache-Control", "no-store")
@@ -46,7 +46,9 @@ func (a *api) stream(hc huma.Context, c *caller, id ident.DeploymentID, after in
 			return
 		}
 		for _, e := range events {
-			out.event(e)
+			if sees(e.Device) {
+				out.event(e)
+			}
 			after = e.Seq
 			look = look || e.Subject == deployment.OfDeployment
 		}

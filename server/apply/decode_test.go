@@ -172,7 +172,7 @@ func TestHostileTextsAreCheapToRefuse(t *testing.T) {
 		if _, err := apply.Decode([]byte(text)); err == nil {
 			t.Errorf("%s were taken", name)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("%s took %v", name, took)
 		} else {
 			t.Logf("%s: %v", name, took)
