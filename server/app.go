@@ -17,6 +17,7 @@ import (
 
 	"github.com/steward-rmm/steward/server/api"
 	"github.com/steward-rmm/steward/server/apply"
+	"github.com/steward-rmm/steward/server/console"
 	"github.com/steward-rmm/steward/server/deployment"
 	"github.com/steward-rmm/steward/server/fleet"
 	"github.com/steward-rmm/steward/server/gateway"
@@ -120,7 +121,8 @@ func New(ctx context.Context, cfg Config) (app *App, err error) {
 		return nil, fmt.Errorf("certificates: %w", err)
 	}
 
-	a.fleet = fleet.New(fleet.Options{Tenants: db.Fleet(), Devices: db.Fleet(), Tx: db.Tx, After: db.After, Audit: record, Wake: a.hub, Log: log})
+	a.fleet = fleet.New(fleet.Options{Tenants: db.Fleet(), Devices: db.Fleet(), Tx: db.Tx, After: db.After, Audit: record, Wake: a.hub, Log: log,
+		Changed: func(tenant ident.TenantID) { a.deploy.Dirty(tenant) }})
 	pictures := inventory.New(inventory.Options{Store: db.Inventory(), Catalogue: db.Inventory(), Tx: db.Tx})
 	a.policy = policy.New(policy.Options{Store: db.Policy(), Tx: db.Tx, After: db.After, Audit: record, Wake: a.hub})
 	if a.samples, err = telemetry.New(db.Samples(), telemetry.Options{Logger: log, Registerer: a.registry}); err != nil {
@@ -144,16 +146,20 @@ func New(ctx context.Context, cfg Config) (app *App, err error) {
 	a.gateway = gateway.New(gateway.Options{Session: a.sessions, Keys: keys, Now: a.now, Log: log})
 	people := a.base.auth
 	scripts := api.New(api.Options{Auth: people, People: people, Fleet: a.fleet, View: views, Policies: a.policy, Apply: documents, Deployments: a.deploy,
-		Planner: a.deploy, Jobs: a.jobs, Samples: a.samples, Enrollments: enrollments, Audit: record, Wake: a.hub, Version: cfg.Version, Now: a.now, Log: log})
-	pages := http.NotFoundHandler()
+		Planner: a.deploy, Jobs: a.jobs, Samples: a.samples, Enrollments: enrollments, Audit: record, Wake: a.hub, Version: cfg.Version, Now: a.now, Log: log,
+		Link: func(secret string) string { return a.consoleURL + "/link/" + secret }})
+	pages, err := console.New(console.Options{SignIns: people, People: people, Tokens: people, Customers: a.fleet, Devices: a.fleet, Views: views, Rows: views,
+		Policies: a.policy, Jobs: a.jobs, Deployments: a.deploy, Control: a.deploy, Answers: a.deploy, Samples: a.samples, Record: record,
+		Enrollments: enrollments, Applier: documents, Wake: a.hub, Now: a.now, Log: log, URL: a.consoleURL, Agents: a.agentsAddress(), Version: cfg.Version})
+	if err != nil {
+		return nil, err
+	}
 	a.handler = a.front(scripts, pages)
 
 	if err := a.fleet.Load(ctx); err != nil {
 		return nil, fmt.Errorf("load devices: %w", err)
 	}
-	if err := a.fleet.AllOffline(ctx, a.now()); err != nil {
-		return nil, fmt.Errorf("mark devices offline: %w", err)
-	}
+	a.sessions.Expect(a.now(), a.fleet.Online())
 	if err := a.samples.Refill(ctx); err != nil {
 		return nil, fmt.Errorf("latest samples: %w", err)
 	}
@@ -184,6 +190,11 @@ func (a *App) nameItself(ctx context.Context) error {
 func (a *App) jobMoved(ctx context.Context, now time.Time, j job.Job, from job.State) error {
 	if err := a.deploy.JobMoved(ctx, now, j, from); err != nil {
 		return err
+	}
+	if j.State == job.Unknown {
+		if err := a.patch.Lost(ctx, now, j.Tenant, j.Device, j.ID); err != nil {
+			return err
+		}
 	}
 	a.base.store.After(ctx, func() {
 		a.deploy.Dirty(j.Tenant)

@@ -26,7 +26,7 @@ func (a *App) list() []loop.Loop {
 		}},
 		{Name: "job.rescue", Every: 10 * time.Second, Run: a.jobs.RunOnce},
 		{Name: "fleet.presence", Every: 30 * time.Second, Run: a.fleet.RunOnce},
-		{Name: "session.away", Every: 5 * time.Second, Run: a.sessions.RunOnce},
+		{Name: "session.away", Every: 10 * time.Second, Run: a.sessions.RunOnce},
 		{Name: "telemetry.compact", Every: time.Minute, Run: func(ctx context.Context, now time.Time) error {
 			_, err := a.samples.RunOnce(ctx, now)
 			return err

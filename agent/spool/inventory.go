@@ -207,7 +207,8 @@ func fitFacts(facts map[string]string) map[string]string {
 
 // cut makes a text valid and at most wire.MaxText bytes long.
 func cut(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	// The server cleans what it takes in; a hash over anything else never adds up.
+	s = wire.Clean(strings.ToValidUTF8(s, "\uFFFD"))
 	if len(s) <= wire.MaxText {
 		return s
 	}

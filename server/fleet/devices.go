@@ -200,7 +200,7 @@ func (s *Service) put(ctx context.Context, d Device) error {
 		s.mu.Lock()
 		s.remember(d)
 		s.mu.Unlock()
-		s.opts.Wake.Wake(DevicesTopic(d.Tenant))
+		s.told(d.Tenant)
 	})
 	return nil
 }

@@ -113,21 +113,15 @@ func (s *Service) takeSeen() map[Ref]time.Time {
 	return batch
 }
 
-// AllOffline marks every device offline: called once at the start, since no
-// session survived the process.
-func (s *Service) AllOffline(ctx context.Context, now time.Time) error {
+// Online lists the devices that are in contact as far as is known.
+func (s *Service) Online() []Ref {
 	s.mu.RLock()
+	defer s.mu.RUnlock()
 	var online []Ref
 	for ref, d := range s.known {
 		if d.Online {
 			online = append(online, ref)
 		}
 	}
-	s.mu.RUnlock()
-	for _, ref := range online {
-		if err := s.Disconnected(ctx, now, ref.Tenant, ref.Device); err != nil {
-			return err
-		}
-	}
-	return nil
+	return online
 }

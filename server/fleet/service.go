@@ -20,6 +20,9 @@ type Options struct {
 	After   func(ctx context.Context, f func()) // runs f after the commit
 	Audit   Auditor
 	Wake    *wake.Hub
+	// Changed is told of a tenant whose devices or settings changed, after the
+	// commit; nil: nobody is.
+	Changed func(tenant ident.TenantID)
 	Log     *slog.Logger
 }
 
@@ -39,8 +42,7 @@ func New(o Options) *Service {
 	return &Service{opts: o, keys: map[[32]byte]Ref{}, known: map[Ref]Device{}, dirty: map[Ref]bool{}}
 }
 
-// Load reads all devices into memory. Devices that were online when the server
-// stopped are told to be offline by the first RunOnce unless they come back.
+// Load reads all devices into memory.
 func (s *Service) Load(ctx context.Context) error {
 	devices, err := s.opts.Devices.Devices(ctx, "")
 	if err != nil {
@@ -127,7 +129,7 @@ func (s *Service) CreateTenant(ctx context.Context, now time.Time, by ident.Acto
 		} else if !fault.Is(err, fault.NotFound) {
 			return err
 		}
-		if err := s.opts.Tenants.PutTenant(ctx, t); err != nil {
+		if err := s.putTenant(ctx, t); err != nil {
 			return err
 		}
 		main := Site{Tenant: t.ID, ID: ident.MainSite, Name: "Main", CreatedAt: now}
@@ -150,7 +152,7 @@ func (s *Service) PutTenant(ctx context.Context, now time.Time, by ident.Actor, 
 			return err
 		}
 		t.CreatedAt, t.UpdatedAt = old.CreatedAt, now
-		if err := s.opts.Tenants.PutTenant(ctx, t); err != nil {
+		if err := s.putTenant(ctx, t); err != nil {
 			return err
 		}
 		return s.record(ctx, now, by, t.ID, "tenant.changed", "", audit.Object{Kind: "tenant", ID: string(t.ID), Name: t.Name},
@@ -170,7 +172,7 @@ func (s *Service) SetMode(ctx context.Context, now time.Time, by ident.Actor, id
 		}
 		before := t.Mode
 		t.Mode, t.UpdatedAt = mode, now
-		if err := s.opts.Tenants.PutTenant(ctx, t); err != nil {
+		if err := s.putTenant(ctx, t); err != nil {
 			return err
 		}
 		return s.record(ctx, now, by, id, "tenant.mode", why, audit.Object{Kind: "tenant", ID: string(id), Name: t.Name},
@@ -198,6 +200,19 @@ func (s *Service) PutSite(ctx context.Context, now time.Time, by ident.Actor, si
 		}
 		return s.record(ctx, now, by, site.Tenant, "site.changed", "", audit.Object{Kind: "site", ID: string(site.ID), Name: site.Name}, nil)
 	})
+}
+
+func (s *Service) putTenant(ctx context.Context, t Tenant) error {
+	s.opts.After(ctx, func() { s.told(t.ID) })
+	return s.opts.Tenants.PutTenant(ctx, t)
+}
+
+// told wakes who waits for changes of the tenant.
+func (s *Service) told(tenant ident.TenantID) {
+	s.opts.Wake.Wake(DevicesTopic(tenant))
+	if s.opts.Changed != nil {
+		s.opts.Changed(tenant)
+	}
 }
 
 func (s *Service) record(ctx context.Context, now time.Time, by ident.Actor, tenant ident.TenantID, action, why string, obj audit.Object, detail map[string]string) error {

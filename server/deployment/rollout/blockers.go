@@ -55,6 +55,7 @@ type answer struct {
 	v       *view
 	explain bool
 	blocked bool
+	outside bool // it is in no deployment, and cannot join one
 	found   []Blocker
 }
 
@@ -109,14 +110,17 @@ func (a *answer) ask(n int32, ahead time.Duration) {
 		a.hit(func() Blocker { return Blocker{Reason: dec.why, Until: dec.until} }) {
 		return
 	}
-	if a.askDeployment(p) || a.askWindow(p, ahead) {
+	if a.askDeployment(n, p) || a.askWindow(p, ahead) {
 		return
 	}
 	a.askUpdate(n, p, u)
+	if a.outside && !a.blocked {
+		a.stop(reason.DeploymentPending)
+	}
 }
 
 // askDeployment asks for the deployment and the ring; true means stop.
-func (a *answer) askDeployment(p *pair) bool {
+func (a *answer) askDeployment(n int32, p *pair) bool {
 	v := a.v
 	if v.ix.halted[p.rel] && (p.dep < 0 || v.w.Deployments[p.dep].State != Halted) {
 		// Halting holds a release for the tenant, whatever the policy.
@@ -127,7 +131,11 @@ func (a *answer) askDeployment(p *pair) bool {
 		}
 	}
 	if p.dep < 0 || p.mem < 0 && (v.dep(p.dep).state == Running || v.dep(p.dep).state == Completed) {
-		return a.blocked || a.stop(reason.DeploymentPending)
+		if v.joins(n) {
+			return a.blocked || a.stop(reason.DeploymentPending)
+		}
+		a.outside = true // what keeps it out of every deployment is the answer
+		return false
 	}
 	d := v.dep(p.dep)
 	switch d.state {
@@ -149,14 +157,14 @@ func (a *answer) askDeployment(p *pair) bool {
 	if p.mem < 0 {
 		return false
 	}
-	n := p.ring
-	ring := &d.rings[n]
+	at := p.ring
+	ring := &d.rings[at]
 	if ring.State == RingActive || ring.State == RingPassed {
 		return false
 	}
 	before := ring.Name
 	if ring.State == RingWaiting {
-		for i := range d.rings[:n] {
+		for i := range d.rings[:at] {
 			if d.rings[i].State != RingPassed {
 				before = d.rings[i].Name
 			}

@@ -317,7 +317,7 @@ type RenewRequest struct {
 	OldCertificate []byte                 `protobuf:"bytes,1,opt,name=old_certificate,json=oldCertificate,proto3" json:"old_certificate,omitempty"` // DER, at most 400 days expired
 	Csr            []byte                 `protobuf:"bytes,2,opt,name=csr,proto3" json:"csr,omitempty"`
 	Nonce          []byte                 `protobuf:"bytes,3,opt,name=nonce,proto3" json:"nonce,omitempty"`
-	Signature      []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"` // by the old key over "steward renew v1\0" + nonce + csr (ASN.1 ECDSA over SHA-256)
+	Signature      []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"` // by the old key over wire.RenewalDigest(nonce, csr), ASN.1 ECDSA
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
