@@ -48,8 +48,9 @@ soak: ## the chaos loops and long simulations at full count
 	@mkdir -p $(TOOLS); CGO_ENABLED=0 go build -p 2 -o $(TOOLS)/test ./scripts/test
 	@exec $(TOOLS)/test soak
 
-bench: ## every benchmark, one package at a time
+bench: build ## every benchmark, one package at a time, then whole processes for 10 minutes (STEWARD_BENCH_MINUTES)
 	go test -p 1 -run '^$$' -bench . -benchmem ./...
+	STEWARD_BIN=$(CURDIR)/bin go test -tags e2e -count=1 -timeout 3h -v ./scripts/bench
 
 generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## Go code from proto/
 	scripts/generate.sh

@@ -21,6 +21,7 @@ type Proxy struct {
 	delay    time.Duration
 	gate     chan struct{} // closed: bytes pass
 	accepted []time.Time
+	carried  [2]int64 // bytes to the server, bytes to agents
 }
 
 // pair is one connection from an agent and the one to the server behind it.
@@ -63,6 +64,14 @@ func (p *Proxy) Accepted() []time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]time.Time(nil), p.accepted...)
+}
+
+// Carried is how many bytes have passed to the server and to agents: what TCP
+// carries, with TLS's own.
+func (p *Proxy) Carried() (up, down int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.carried[0], p.carried[1]
 }
 
 // Cut closes every connection in order, on both sides.
@@ -169,8 +178,8 @@ func (p *Proxy) join(agent net.Conn, target string) {
 	p.pairs[c] = true
 	p.mu.Unlock()
 	var both sync.WaitGroup
-	both.Go(func() { p.pump(c, agent, server) })
-	both.Go(func() { p.pump(c, server, agent) })
+	both.Go(func() { p.pump(c, agent, server, 0) })
+	both.Go(func() { p.pump(c, server, agent, 1) })
 	both.Wait()
 	c.close()
 	p.mu.Lock()
@@ -178,14 +187,15 @@ func (p *Proxy) join(agent net.Conn, target string) {
 	p.mu.Unlock()
 }
 
-// pump carries bytes one way until that way ends. In a pair whose bytes vanish
+// pump carries bytes one way (0: to the server) until that way ends. In a pair whose bytes vanish
 // the end of one side is not told to the other.
-func (p *Proxy) pump(c *pair, from, to net.Conn) {
+func (p *Proxy) pump(c *pair, from, to net.Conn, way int) {
 	buffer := make([]byte, 4096)
 	for {
 		n, err := from.Read(buffer)
 		p.mu.Lock()
 		gate, delay := p.gate, p.delay
+		p.carried[way] += int64(n)
 		p.mu.Unlock()
 		<-gate
 		if delay > 0 {

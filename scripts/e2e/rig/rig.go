@@ -122,6 +122,16 @@ func (p *process) ended() bool {
 	}
 }
 
+// PID is the number of the running process, 0 for none.
+func (p *process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
 // Arm adds to the environment of the next starts; nothing takes it back.
 func (p *process) Arm(environment ...string) { p.arm = environment }
 
