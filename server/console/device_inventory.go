@@ -17,6 +17,7 @@ import (
 type section struct {
 	Key, Name, Icon string
 	Items           []item
+	Named           bool // its items have names of their own
 	Seen, Changed   template.HTML
 }
 
@@ -100,7 +101,7 @@ func sections(b *deviceBody) []section {
 			if s.Name != key {
 				continue
 			}
-			one := section{Key: string(key), Name: name[0], Icon: name[1], Seen: b.T.Ago(s.ScannedAt), Changed: b.T.Ago(s.UpdatedAt)}
+			one := section{Key: string(key), Name: name[0], Icon: name[1], Named: named(key), Seen: b.T.Since(s.ScannedAt), Changed: b.T.Since(s.UpdatedAt)}
 			for _, it := range s.Items {
 				one.Items = append(one.Items, itemOf(key, it, b.T))
 			}
@@ -108,6 +109,15 @@ func sections(b *deviceBody) []section {
 		}
 	}
 	return out
+}
+
+// named reports whether a section's keys say something to a person.
+func named(s wire.Section) bool {
+	switch s {
+	case wire.SectionSystem, wire.SectionBoard, wire.SectionFirmware, wire.SectionOS:
+		return false
+	}
+	return true
 }
 
 func itemOf(section wire.Section, it wire.Item, t stamps) item {

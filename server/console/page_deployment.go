@@ -53,16 +53,18 @@ type cell struct {
 	Href  string
 	Ring  string
 	On    bool
+	Glyph string
 	Job   ident.JobID
 	order int
 }
 
 type legendMark struct {
-	Mark mark
-	Key  string
-	N    int
-	Href string
-	On   bool
+	Mark  mark
+	Key   string
+	Glyph string
+	N     int
+	Href  string
+	On    bool
 }
 
 type historyLine struct {
@@ -143,7 +145,7 @@ func (c *Console) fillGrid(ctx context.Context, f *frame, b *deploymentBody) err
 			b.Pick = &one
 		}
 		l := counts[one.Key]
-		l.Mark, l.Key, l.N = one.Mark, one.Key, l.N+1
+		l.Mark, l.Key, l.Glyph, l.N = one.Mark, one.Key, one.Glyph, l.N+1
 		counts[one.Key] = l
 		if b.Show == "" || b.Show == one.Key {
 			b.Rings[m.Ring].Cells = append(b.Rings[m.Ring].Cells, one)
@@ -243,7 +245,14 @@ func cellOf(m deployment.Member, d fleet.Device, under patch.State, b *deploymen
 	default:
 		out.Key, out.Mark = "waiting", mark{"", "waiting", "idle"}
 	}
+	out.Glyph = glyphOf(out.Key)
 	return out
+}
+
+// glyphOf is the plain sign of a cell, which is too small for a badge's icon.
+func glyphOf(key string) string {
+	return map[string]string{"verified": "check", "failed": "x", "unknown": "question", "downloading": "arrow-down", "installing": "loader-circle",
+		"reboot": "power", "deferred": "clock", "other": "layers", "offline": "slash"}[key]
 }
 
 // historyShown is how many of the last lines of the history the page shows.

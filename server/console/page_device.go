@@ -186,7 +186,7 @@ func (f *frame) deviceFacts(b *deviceBody) []fact {
 	if t, err := time.Parse(time.RFC3339, os["boot_time"]); err == nil {
 		boot.Value, boot.Note = b.T.Full(t), text("running for "+span(f.now.Sub(t)))
 	}
-	return append(facts, boot, fact{Name: "Agent", Value: text(orUnknown(d.AgentVersion)), Note: "seen " + b.T.Ago(d.LastSeen)})
+	return append(facts, boot, fact{Name: "Agent", Value: text(orUnknown(d.AgentVersion)), Note: "seen " + b.T.Since(d.LastSeen)})
 }
 
 func openFact(d view.Device) fact {

@@ -222,8 +222,8 @@ func (f *frame) deviceColumns(q view.Query) []column {
 		text, class string
 		sort        view.Sort
 	}{
-		{"Device", "", view.ByName}, {"Customer · site", "p3", view.ByTenant}, {"System", "p2", view.ByOS}, {"State", "", view.ByState},
-		{"Updates", "", ""}, {"Open", "r p2", view.ByUpdates}, {"Agent", "p4", ""}, {"Seen", "r", view.ByLastSeen},
+		{"Device", "w18", view.ByName}, {"Customer · site", "p3 w22", view.ByTenant}, {"System", "p2 w14", view.ByOS}, {"State", "w8", view.ByState},
+		{"Updates", "", ""}, {"Open", "r p2 w6", view.ByUpdates}, {"Agent", "p4 w8", ""}, {"Seen", "r w6", view.ByLastSeen},
 	} {
 		c := column{Text: one.text, Class: one.class}
 		if f.tenant.ID != "" && one.sort == view.ByTenant {

@@ -345,4 +345,3 @@ rings:
   - {name: everyone, share: 100%%}
 limits: {in_flight: 20%%, failures: "max(2, 10%%)"}
 `
-

@@ -199,4 +199,3 @@ func (c *Console) decide(f *frame) error {
 	verb := map[policy.Action]string{policy.Approve: "Approved", policy.Deny: "Denied", policy.Wait: "Waiting " + plural(m.Days, "day", "days")}[m.Action]
 	return f.to(ownPath(f.field("back")), verb+": "+m.Package+" "+m.Version+".")
 }
-

@@ -95,6 +95,18 @@ func (s stamps) Ago(t time.Time) template.HTML {
 	return stamp(t, full(t, s.loc, s.now), text)
 }
 
+// Since is Ago inside a sentence: "12 min ago", "on 3 Nov".
+func (s stamps) Since(t time.Time) template.HTML {
+	age := s.now.Sub(t)
+	switch {
+	case t.IsZero() || age < time.Minute:
+		return s.Ago(t)
+	case age >= 14*24*time.Hour:
+		return "on " + s.Ago(t)
+	}
+	return stamp(t, full(t, s.loc, s.now), rough(age)+" ago")
+}
+
 // In is how long until: "in 25 h".
 func (s stamps) In(t time.Time) template.HTML {
 	if !t.After(s.now) {
@@ -143,6 +155,9 @@ func (f *frame) stamps() stamps { return stamps{now: f.now, loc: f.loc} }
 
 // Ago is stamps.Ago in the technician's zone.
 func (f *frame) Ago(t time.Time) template.HTML { return f.stamps().Ago(t) }
+
+// Since is stamps.Since in the technician's zone.
+func (f *frame) Since(t time.Time) template.HTML { return f.stamps().Since(t) }
 
 // In is stamps.In in the technician's zone.
 func (f *frame) In(t time.Time) template.HTML { return f.stamps().In(t) }

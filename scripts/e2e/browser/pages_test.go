@@ -58,7 +58,7 @@ func TestPagesInABrowser(t *testing.T) {
 
 func visit(t *testing.T, b *Browser, kind consoletest.Kind) {
 	t.Helper()
-	looks := map[string]Look{"light": {Width: 1440, Height: 900}, "dark": {Width: 1440, Height: 900, Dark: true}, "phone": {Width: 390, Height: 844}, "phonedark": {Width: 390, Height: 844, Dark: true}}
+	looks := map[string]Look{"light": {Width: 1440, Height: 900}, "dark": {Width: 1440, Height: 900, Dark: true}, "phone": {Width: 390, Height: 844}, "phonedark": {Width: 390, Height: 844, Dark: true}, "tablet": {Width: 1120, Height: 800}}
 	for _, path := range paths {
 		if !strings.Contains(path, os.Getenv("ONLY")) {
 			continue

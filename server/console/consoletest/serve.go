@@ -141,7 +141,7 @@ type Deployments struct {
 	*World
 	mu     sync.Mutex
 	moved  []deployment.Transition
-	Reads  int
+	reads  int
 	result map[ident.DeviceID]deployment.Member
 }
 
@@ -161,13 +161,20 @@ func (s *Deployments) copyOf(i int) deployment.Deployment {
 func (s *Deployments) Deployment(_ context.Context, t ident.TenantID, id ident.DeploymentID) (deployment.Deployment, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Reads++
+	s.reads++
 	for i, d := range s.deps {
 		if d.ID == id && d.Tenant == t {
 			return s.copyOf(i), nil
 		}
 	}
 	return deployment.Deployment{}, missing()
+}
+
+// Reads is how often a deployment was read.
+func (s *Deployments) Reads() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads
 }
 
 // List lists.
