@@ -89,10 +89,7 @@ func (v *View) Counts(ctx context.Context, scope ident.Scope, now time.Time) (ma
 	if err := v.countDevices(ctx, scope, now, out); err != nil {
 		return nil, err
 	}
-	if err := v.countStates(ctx, scope, now, out); err != nil {
-		return nil, err
-	}
-	return out, v.countReleases(ctx, scope, out)
+	return out, v.countStates(ctx, scope, now, out)
 }
 
 // present holds for devices that count: those that may come back.
@@ -139,32 +136,58 @@ func (c *conditions) counted(scope ident.Scope) (from string) {
 
 // stateLine is a number of updates of a tenant in one state.
 type stateLine struct {
-	id    ident.TenantID
-	state patch.State
-	n     int
-	since time.Time
+	id       ident.TenantID
+	state    patch.State
+	n        int
+	releases int
+	since    time.Time
 }
 
-// sums reads a number for each tenant and state.
-func (v *View) sums(ctx context.Context, scope ident.Scope, columns, condition, group string, args ...any) ([]stateLine, error) {
-	c := conditions{args: args}
-	c.add(condition)
-	from := c.counted(scope)
+func (v *View) stateLines(ctx context.Context, c conditions, text string) ([]stateLine, error) {
 	return list(ctx, v.s.main, func(r *sql.Rows) (l stateLine, err error) {
-		return l, r.Scan(&l.id, &l.state, &l.n, asTime(&l.since))
-	}, `SELECT u.tenant_id, `+columns+from+c.where()+` GROUP BY `+group, c.args...)
+		return l, r.Scan(&l.id, &l.state, &l.n, &l.releases, asTime(&l.since))
+	}, text, c.args...)
+}
+
+// openLines counts open updates. They are counted by release first, in the
+// order of an index, so that one pass gives the number of releases too.
+func (v *View) openLines(ctx context.Context, scope ident.Scope) ([]stateLine, error) {
+	c := conditions{}
+	c.add(`u.open = 1`)
+	from := c.counted(scope)
+	return v.stateLines(ctx, c, `SELECT b.tenant_id, b.state, SUM(b.n), COUNT(*), MIN(b.since) FROM (
+			SELECT u.source, u.package, u.version, u.state, u.tenant_id, COUNT(*) AS n, MIN(u.since) AS since`+from+c.where()+`
+			GROUP BY u.source, u.package, u.version, u.state, u.tenant_id) b GROUP BY b.tenant_id, b.state`)
+}
+
+func (v *View) doneLines(ctx context.Context, scope ident.Scope, now time.Time) ([]stateLine, error) {
+	c := conditions{}
+	c.add(`u.state = 'verified' AND u.since >= ` + c.arg(ms(now.Add(-view.VerifiedFor))))
+	from := c.counted(scope)
+	// MATERIALIZED keeps SQLite from walking all updates in the order of the
+	// group instead of the index of the verified ones.
+	return v.stateLines(ctx, c, `WITH b AS MATERIALIZED (SELECT u.tenant_id`+from+c.where()+`)
+		SELECT b.tenant_id, 'verified', COUNT(*), 0, 0 FROM b GROUP BY b.tenant_id`)
+}
+
+// failedLines counts devices, not updates.
+func (v *View) failedLines(ctx context.Context, scope ident.Scope) ([]stateLine, error) {
+	c := conditions{}
+	c.add(`u.open = 1 AND u.state IN ('failed', 'unknown')`)
+	from := c.counted(scope)
+	return v.stateLines(ctx, c, `SELECT u.tenant_id, 'failed', COUNT(DISTINCT u.device_id), 0, 0`+from+c.where()+` GROUP BY u.tenant_id`)
 }
 
 func (v *View) countStates(ctx context.Context, scope ident.Scope, now time.Time, out map[ident.TenantID]view.Counts) error {
-	open, err := v.sums(ctx, scope, `u.state, COUNT(*), MIN(u.since)`, `u.open = 1`, `u.state, u.tenant_id`)
+	open, err := v.openLines(ctx, scope)
 	if err != nil {
 		return err
 	}
-	done, err := v.sums(ctx, scope, `'verified', COUNT(*), 0`, `u.state = 'verified' AND u.since >= $1`, `u.tenant_id`, ms(now.Add(-view.VerifiedFor)))
+	done, err := v.doneLines(ctx, scope, now)
 	if err != nil {
 		return err
 	}
-	failed, err := v.sums(ctx, scope, `'failed', COUNT(DISTINCT u.device_id), 0`, `u.open = 1 AND u.state IN ('failed', 'unknown')`, `u.tenant_id`)
+	failed, err := v.failedLines(ctx, scope)
 	if err != nil {
 		return err
 	}
@@ -177,6 +200,9 @@ func (v *View) countStates(ctx context.Context, scope ident.Scope, now time.Time
 		if view.WordOf(l.state) == view.WordNeeds {
 			n.NeedSince[l.state] = l.since
 		}
+		if l.state == patch.Available {
+			n.Undecided = l.releases
+		}
 		out[l.id] = n
 	}
 	for _, l := range failed {
@@ -185,20 +211,6 @@ func (v *View) countStates(ctx context.Context, scope ident.Scope, now time.Time
 		out[l.id] = n
 	}
 	return nil
-}
-
-func (v *View) countReleases(ctx context.Context, scope ident.Scope, out map[ident.TenantID]view.Counts) error {
-	c := conditions{}
-	c.add(`u.open = 1 AND u.state = 'available'`)
-	from := c.counted(scope)
-	lines, err := list(ctx, v.s.main, func(r *sql.Rows) (l stateLine, err error) { return l, r.Scan(&l.id, &l.n) },
-		`SELECT tenant_id, COUNT(*) FROM (SELECT DISTINCT u.source, u.package, u.version, u.tenant_id`+from+c.where()+`) q GROUP BY tenant_id`, c.args...)
-	for _, l := range lines {
-		n := out[l.id]
-		n.Undecided = l.n
-		out[l.id] = n
-	}
-	return err
 }
 
 // findable is a table that Lookup knows; it has a tenant and, where sited, a
