@@ -84,7 +84,7 @@ func (s *Service) Overview(ctx context.Context, scope ident.Scope, now time.Time
 	slices.SortStableFunc(o.Needs, func(a, b Need) int {
 		return cmp.Or(cmp.Compare(a.Kind.rank(), b.Kind.rank()), a.Since.Compare(b.Since))
 	})
-	o.Tonight, err = s.tonight(ctx, o.Customers, now)
+	o.Tonight, err = s.tonight(ctx, scope, o.Customers, now)
 	return o, err
 }
 
@@ -146,7 +146,7 @@ func (s *Service) undecided(ctx context.Context, scope ident.Scope, now time.Tim
 	return needs, nil
 }
 
-func (s *Service) tonight(ctx context.Context, customers []TenantRow, now time.Time) ([]Tonight, error) {
+func (s *Service) tonight(ctx context.Context, scope ident.Scope, customers []TenantRow, now time.Time) ([]Tonight, error) {
 	if s.o.Deployments == nil {
 		return nil, nil
 	}
@@ -160,6 +160,9 @@ func (s *Service) tonight(ctx context.Context, customers []TenantRow, now time.T
 			return nil, err
 		}
 		for _, p := range planned {
+			if !scope.HasSite(c.ID, p.Site) {
+				continue
+			}
 			out = append(out, Tonight{Tenant: c.ID, Planned: p})
 		}
 	}

@@ -46,7 +46,7 @@ func (plans) List(_ context.Context, s ident.Scope, f deployment.Filter, _ strin
 
 func (plans) Plan(_ context.Context, now time.Time, t ident.TenantID, _ int) ([]deployment.Planned, error) {
 	later := map[ident.TenantID]time.Duration{"acme": 3 * time.Hour, "bolt": time.Hour}[t]
-	return []deployment.Planned{{Policy: "nightly", Opens: now.Add(later)}}, nil
+	return []deployment.Planned{{Policy: "nightly", Site: "main", Opens: now.Add(later)}}, nil
 }
 
 func open(t *testing.T) place {
@@ -137,7 +137,7 @@ func TestTheOverviewSaysWhatNeedsAPerson(t *testing.T) {
 		t.Errorf("%+v", share)
 	}
 	mine, err := p.view.Overview(context.Background(), north(), now)
-	if err != nil || len(mine.Customers) != 1 || mine.Total.Devices != 1 || len(mine.Needs) != 1 || mine.Needs[0].Kind != view.NeedFailed {
+	if err != nil || len(mine.Customers) != 1 || mine.Total.Devices != 1 || len(mine.Needs) != 1 || len(mine.Tonight) != 0 || mine.Needs[0].Kind != view.NeedFailed {
 		t.Errorf("of one site: %+v, %v", mine, err)
 	}
 }
