@@ -44,6 +44,7 @@ type Options struct {
 const (
 	helloTimeout = 15 * time.Second // from the stream's beginning to its Hello
 	sendTimeout  = 20 * time.Second // a device that does not read for so long is cut off
+	stuckAfter   = 2 * time.Second  // one that does not read for so long is told nothing new
 	cutAfter     = 300 * time.Millisecond
 	stopTimeout  = 5 * time.Second
 	callTimeout  = 30 * time.Second
@@ -103,16 +104,19 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 // Serve serves a listener of Listen until Stop or the end of ctx.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	done := make(chan struct{})
-	swept := make(chan struct{})
-	go func() {
-		defer close(swept)
-		g.sweeps(ctx, done)
-	}()
+	var sweeping sync.WaitGroup
+	telling, stopTelling := context.WithCancel(ctx)
+	defer stopTelling()
+	// Telling may wait for devices; what ends sessions never does.
+	for _, sweep := range []func(now time.Time){g.sweepEnds, func(now time.Time) { g.sweepDue(telling, now) }} {
+		sweeping.Go(func() { g.sweeps(done, sweep) })
+	}
 	stop := context.AfterFunc(ctx, func() { g.Stop(context.WithoutCancel(ctx)) })
 	err := g.server.Serve(l)
 	stop()
 	close(done)
-	<-swept
+	stopTelling()
+	sweeping.Wait()
 	return err
 }
 
@@ -152,9 +156,9 @@ func (g *Gateway) Stop(ctx context.Context) {
 	<-ended
 }
 
-// sweeps looks for ended sessions and for what devices should be told. One
-// goroutine does it for all streams.
-func (g *Gateway) sweeps(ctx context.Context, done <-chan struct{}) {
+// sweeps calls sweep at each tick until done. Two goroutines do it for all
+// streams.
+func (g *Gateway) sweeps(done <-chan struct{}, sweep func(now time.Time)) {
 	ticker := time.NewTicker(g.o.Tick)
 	defer ticker.Stop()
 	for {
@@ -162,34 +166,42 @@ func (g *Gateway) sweeps(ctx context.Context, done <-chan struct{}) {
 		case <-done:
 			return
 		case <-ticker.C:
-			g.sweep(ctx, g.o.Now())
+			sweep(g.o.Now())
 		}
 	}
 }
 
-func (g *Gateway) sweep(ctx context.Context, now time.Time) {
-	g.o.Session.Sweep(now)
+// pick lists the streams for which look holds. It must not block.
+func (g *Gateway) pick(look func(st *stream, live *session.Live) bool) (picked []*stream) {
 	g.mu.Lock()
-	var due, over []*stream
+	defer g.mu.Unlock()
 	for st := range g.streams {
-		live := st.live.Load()
-		switch {
-		case st.late(now):
-			over = append(over, st)
-		case live == nil:
-		case live.Ended() != nil, live.Due(now):
-			due = append(due, st)
+		if look(st, st.live.Load()) {
+			picked = append(picked, st)
 		}
 	}
-	g.mu.Unlock()
-	for _, st := range over {
+	return picked
+}
+
+// sweepEnds ends sessions that may not go on, and connections that should have
+// ended. It waits for no device.
+func (g *Gateway) sweepEnds(now time.Time) {
+	g.o.Session.Sweep(now)
+	for _, st := range g.pick(func(st *stream, _ *session.Live) bool { return st.late(now) }) {
 		st.close()
 	}
+	for _, st := range g.pick(func(_ *stream, live *session.Live) bool { return live != nil && live.Ended() != nil }) {
+		g.cut(st, *st.live.Load().Ended())
+	}
+}
+
+// sweepDue tells devices what they should hold. One that does not read what it
+// was sent before waits, and holds nobody's place.
+func (g *Gateway) sweepDue(ctx context.Context, now time.Time) {
+	due := g.pick(func(st *stream, live *session.Live) bool {
+		return live != nil && live.Ended() == nil && !st.stuck(now) && live.Due(now)
+	})
 	for _, st := range due {
-		if bye := st.live.Load().Ended(); bye != nil {
-			g.cut(st, *bye)
-			continue
-		}
 		select {
 		case g.push <- struct{}{}:
 		case <-ctx.Done():

@@ -71,6 +71,13 @@ func (st *stream) late(now time.Time) bool {
 	return st.live.Load() == nil && now.Sub(st.since) > helloTimeout || past(st.sending.Load(), sendTimeout) || past(st.cutAt.Load(), cutAfter)
 }
 
+// stuck reports whether a message has been going out for long: the device does
+// not read.
+func (st *stream) stuck(now time.Time) bool {
+	since := st.sending.Load()
+	return since != 0 && now.UnixMilli()-since > stuckAfter.Milliseconds()
+}
+
 // agents is the service of devices with a certificate.
 type agents struct {
 	agentv1.UnimplementedAgentServiceServer

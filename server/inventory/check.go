@@ -41,18 +41,25 @@ func checkPart(p Part) error {
 
 func badText(s string) bool { return s == "" || len(s) > wire.MaxText || !utf8.ValidString(s) }
 
-func checkSize(section wire.Section, items []wire.Item) error {
-	if len(items) > limit(section) {
-		return fault.New(fault.TooMany, "section %s has %d items, at most %d", section, len(items), limit(section))
-	}
-	size := 0
-	for _, it := range items {
+// sizeOf is the bytes of a change's texts.
+func sizeOf(c wire.Change) (size int) {
+	for _, it := range c.Upsert {
 		size += len(it.Key)
 		for name, value := range it.Facts {
 			size += len(name) + len(value)
 		}
 	}
-	if size > wire.MaxInventory {
+	for _, key := range c.Remove {
+		size += len(key)
+	}
+	return size
+}
+
+func checkSize(section wire.Section, items []wire.Item) error {
+	if len(items) > limit(section) {
+		return fault.New(fault.TooMany, "section %s has %d items, at most %d", section, len(items), limit(section))
+	}
+	if size := sizeOf(wire.Change{Upsert: items}); size > wire.MaxInventory {
 		return fault.New(fault.TooMany, "section %s has %d bytes, at most %d", section, size, wire.MaxInventory)
 	}
 	return nil

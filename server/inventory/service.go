@@ -114,9 +114,10 @@ func (s *Service) gather(now time.Time, key stageKey, p Part) (change wire.Chang
 	st.change.Upsert = append(st.change.Upsert, p.Change.Upsert...)
 	st.change.Remove = append(st.change.Remove, p.Change.Remove...)
 	st.change.Hash = p.Change.Hash
-	if len(st.change.Upsert) > limit(key.section) {
+	st.size += sizeOf(p.Change)
+	if max(len(st.change.Upsert), len(st.change.Remove)) > limit(key.section) || st.size > wire.MaxInventory {
 		delete(s.staged, key)
-		return wire.Change{}, false, fault.New(fault.TooMany, "section %s has more than %d items", key.section, limit(key.section))
+		return wire.Change{}, false, fault.New(fault.TooMany, "section %s has more than %d items or %d bytes", key.section, limit(key.section), wire.MaxInventory)
 	}
 	if p.Final {
 		delete(s.staged, key)

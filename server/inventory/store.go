@@ -37,5 +37,6 @@ type Catalogue interface {
 // stage holds the chunks of a section until the last one came.
 type stage struct {
 	change wire.Change
+	size   int // bytes of its texts
 	since  time.Time
 }

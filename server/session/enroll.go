@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -166,6 +167,11 @@ func (s *Service) Renew(ctx context.Context, now time.Time, r pki.Renewal) (Enro
 	if owner, known := s.o.Fleet.ByKey(renewed.New.KeyHash); known && (owner.ID != d.ID || owner.Tenant != d.Tenant) {
 		return Enrolled{}, fault.Conflictf("this key belongs to a device already").WithNext("make a new key")
 	}
+	if after := s.mayRenew(now, fleet.Ref{Tenant: d.Tenant, Device: d.ID}); after > 0 {
+		s.count(limitRenewals)
+		return Enrolled{}, fault.New(fault.TooMany, "more than %d renewals of a device in %v", renewBurst, renewBurst*renewEvery).
+			WithNext("try again in %v", after).WithCause(&pki.Limited{After: after, Why: errRenewals})
+	}
 	err = s.tx(ctx, d.Tenant, func(ctx context.Context) error {
 		if err := s.o.Fleet.NextKey(ctx, now, d.Tenant, d.ID, renewed.New.KeyHash); err != nil {
 			return err
@@ -178,4 +184,22 @@ func (s *Service) Renew(ctx context.Context, now time.Time, r pki.Renewal) (Enro
 	out := Enrolled{Device: d, Now: now}
 	out.Certificates, out.Bundle, err = s.issue(now, d, r.CSR)
 	return out, err
+}
+
+var errRenewals = errors.New("too many renewals of a device")
+
+// mayRenew takes one of the device's renewals, each of which is signed and goes
+// on the record, or says how long to wait.
+func (s *Service) mayRenew(now time.Time, ref fleet.Ref) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.renews[ref]
+	if b == nil {
+		b = &bucket{}
+		s.renews[ref] = b
+	}
+	if after := b.take(now, renewBurst, renewEvery); after > 0 {
+		return wholeSeconds(after)
+	}
+	return 0
 }

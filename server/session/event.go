@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/steward-rmm/steward/proto/wire"
@@ -51,6 +52,9 @@ func (l *Live) Event(ctx context.Context, now time.Time, e Event) (Outcome, erro
 		return err
 	})
 	if refused(err) {
+		if after := l.malformed.take(now, malformedBurst, malformedEvery); after > 0 {
+			return Outcome{}, l.overLimit(limitMalformed, after, "too much at once that cannot be taken in")
+		}
 		// It would come again for ever: count it, and go on without it.
 		l.s.count(limitMalformed)
 		l.s.o.Log.Warn("an event of a device was not taken in", "tenant", l.ref.Tenant, "device", l.ref.Device, "number", e.Number, "error", err)
@@ -97,7 +101,9 @@ func (l *Live) limits(now time.Time, e *Event) error {
 	if c := e.Inventory; c != nil && c.Change.Full && l.wants[c.Change.Section] == wantAsked {
 		l.wants[c.Change.Section] = wantComes
 	}
-	if c := e.Inventory; c != nil && c.Final && l.wants[c.Change.Section] != wantComes {
+	// A section that is none is refused later; to remember it would let a device
+	// fill the memory with names.
+	if c := e.Inventory; c != nil && c.Final && l.wants[c.Change.Section] != wantComes && slices.Contains(wire.Sections(), c.Change.Section) {
 		b := l.inventory[c.Change.Section]
 		if b == nil {
 			b = &bucket{}

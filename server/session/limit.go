@@ -39,6 +39,13 @@ const (
 	reportBurst    = 2 * wire.MaxReportBurst
 	reportEvery    = time.Second / wire.MaxReportBacklog
 	inventoryBurst = 10 // changes of one section: a job's scans come close together
+	malformedBurst = 100
+	malformedEvery = time.Second
+	renewEvery     = time.Minute
+	renewBurst     = wire.MaxOpens // answers get lost, and the device tries again
+	// reportAge is the age beyond which no spool keeps reports, with room for
+	// those that wait while it is sent.
+	reportAge = wire.MaxSpoolAge + 24*time.Hour
 )
 
 // Names of the limits, as the counter of refusals has them.
@@ -49,6 +56,7 @@ const (
 	limitJobLog    = "job_log"
 	limitSeries    = "series"
 	limitMalformed = "malformed"
+	limitRenewals  = "renewals"
 )
 
 // wholeSeconds rounds up: it becomes a retry-after.

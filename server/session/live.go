@@ -41,6 +41,7 @@ type Live struct {
 	logJob    ident.JobID
 	logBytes  int
 	reports   bucket
+	malformed bucket
 	series    []seriesNumber // by rising id
 	stored    stored
 

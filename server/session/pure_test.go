@@ -166,3 +166,16 @@ func TestSpreadKeepsToItsStretch(t *testing.T) {
 }
 
 func fleetID(i int) ident.DeviceID { return ident.DeviceID(fmt.Sprintf("device-%d", i)) }
+
+func TestSectionsThatAreNoneTakeNoMemory(t *testing.T) {
+	l := &Live{inventory: map[wire.Section]*bucket{}, wants: map[wire.Section]want{}}
+	for i := range 1000 {
+		e := Event{Inventory: &InventoryChange{Change: wire.Change{Section: wire.Section(fmt.Sprint("section ", i))}, Final: true}}
+		if err := l.limits(time.Unix(1e9, 0), &e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(l.inventory) != 0 {
+		t.Errorf("%d sections are remembered, and there are none of these names", len(l.inventory))
+	}
+}

@@ -91,6 +91,10 @@ func (l *Live) Report(ctx context.Context, now time.Time, r Report) error {
 		l.s.count(limitMalformed)
 		return nil
 	}
+	if r.At.Add(l.offset).Before(now.Add(-reportAge)) {
+		l.s.count(limitReports)
+		return nil
+	}
 	at := r.At
 	if l.offset.Abs() > wire.MaxClockSkew {
 		at = l.clock(now, at)

@@ -25,6 +25,7 @@ type Service struct {
 	live    map[fleet.Ref]*Live
 	leaving map[fleet.Ref]time.Time // closed, and not yet counted as offline
 	opens   map[fleet.Ref]*bucket
+	renews  map[fleet.Ref]*bucket
 	hints   map[ident.TenantID]hint // of fleet.DevicesTopic
 	swept   time.Time
 	bundles map[ident.TenantID]bundle
@@ -62,7 +63,7 @@ func New(o Options) *Service {
 	}
 	s := &Service{
 		o: o, queue: newQueue(o.Writers), room: newQueue(o.Writers), live: map[fleet.Ref]*Live{}, leaving: map[fleet.Ref]time.Time{},
-		opens: map[fleet.Ref]*bucket{}, hints: map[ident.TenantID]hint{}, bundles: map[ident.TenantID]bundle{},
+		opens: map[fleet.Ref]*bucket{}, renews: map[fleet.Ref]*bucket{}, hints: map[ident.TenantID]hint{}, bundles: map[ident.TenantID]bundle{},
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "steward_agent_refused_total", Help: "What devices sent beyond a limit."}, []string{"limit"}),
 		open:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "steward_agent_sessions", Help: "Open sessions of devices."}),
 		events:  prometheus.NewCounter(prometheus.CounterOpts{Name: "steward_agent_events_total", Help: "Events of devices taken in."}),
@@ -146,6 +147,11 @@ func (s *Service) RunOnce(ctx context.Context, now time.Time) error {
 	for ref, b := range s.opens {
 		if b.idle(now, opensEvery) {
 			delete(s.opens, ref)
+		}
+	}
+	for ref, b := range s.renews {
+		if b.idle(now, renewEvery) {
+			delete(s.renews, ref)
 		}
 	}
 	s.mu.Unlock()
