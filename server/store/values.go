@@ -142,26 +142,6 @@ func (j jsonText) Scan(src any) error {
 	return nil
 }
 
-// nullText scans a TEXT column that may be NULL; NULL gives the empty text.
-type nullText[T ~string] struct{ v *T }
-
-func asText[T ~string](v *T) nullText[T] { return nullText[T]{v} }
-
-// Scan implements sql.Scanner.
-func (n nullText[T]) Scan(src any) error {
-	switch v := src.(type) {
-	case nil:
-		*n.v = ""
-	case string:
-		*n.v = T(v)
-	case []byte:
-		*n.v = T(v)
-	default:
-		return fmt.Errorf("a text is stored as %T", src)
-	}
-	return nil
-}
-
 // inList gives "($first,$first+1,…)" and the values as arguments. The list is
 // filled up to a power of two by repeating its last value, so that few texts
 // are prepared; an empty list gives a list that holds only NULL and so matches

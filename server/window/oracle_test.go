@@ -45,15 +45,14 @@ func (z *zoneMinutes) time(i int) time.Time { return time.Unix((z.first+int64(i)
 func (z *zoneMinutes) oracle(rule Rule) []Occurrence {
 	shut := z.shutMinutes(rule.Blackout)
 	lowest, highest := z.reading[0], z.reading[len(z.reading)-1]
-	starts := func(int64) bool { return false }
+	starts := naiveWeekday
 	if rule.Cron != "" {
-		starts = naiveCron(rule.Cron)
-	} else {
-		starts = naiveWeekday(rule)
+		starts = func(r Rule) func(int64) bool { return naiveCron(r.Cron) }
 	}
+	begins := starts(rule)
 	var list []Occurrence
 	for reading := lowest; reading <= highest; reading++ {
-		if !starts(reading) {
+		if !begins(reading) {
 			continue
 		}
 		shown := reading // or what the clock shows after a gap

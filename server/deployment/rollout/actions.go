@@ -21,17 +21,13 @@ type Action struct {
 func Pause() Action { return Action{"paused", []State{Running}, Paused, reason.PausedBy} }
 
 // Resume lets a paused or halted one go on.
-func Resume() Action {
-	return Action{"resumed", []State{Paused, Halted}, Running, reason.ResumedBy}
-}
+func Resume() Action { return Action{"resumed", []State{Paused, Halted}, Running, reason.ResumedBy} }
 
 // Halt stops a deployment.
 func Halt() Action { return Action{"halted", []State{Running, Paused}, Halted, reason.HaltedBy} }
 
 // Cancel ends it for good.
-func Cancel() Action {
-	return Action{"cancelled", []State{Running, Paused, Halted}, Cancelled, reason.CancelledBy}
-}
+func Cancel() Action { return Action{"cancelled", []State{Running, Paused, Halted}, Cancelled, reason.CancelledBy} }
 
 // Act is a person's step as a pure decision: the change that it makes of the
 // deployment, or fault.Conflict when its state does not allow it. Resuming
@@ -43,8 +39,7 @@ func Act(now time.Time, d Deployment, a Action, by ident.Actor, why string) (Upd
 	words := reason.New(a.words, "by", by.Name, "why", why)
 	up := Update{Deployment: d.ID, Release: d.Release, From: d.State, RingsFrom: RingStates(d.Rings), To: a.To, Reason: words, Rings: slices.Clone(d.Rings)}
 	for i := range up.Rings {
-		r, to := &up.Rings[i], RingState("")
-		text := words
+		r, to, text := &up.Rings[i], RingState(""), words
 		switch {
 		case a.To == Halted && (r.State == RingActive || r.State == RingSoaking):
 			to, text = RingHalted, reason.New(reason.HaltedRing)
