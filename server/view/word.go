@@ -98,12 +98,13 @@ type Share struct {
 
 // Verified is the share of what should be installed that a scan has proved:
 // verified in the last VerifiedFor, of these and all that is approved and not
-// yet verified. Undecided, waiting and denied updates are in neither.
+// yet verified. Undecided, waiting and denied updates are in neither, and what
+// is scheduled for its next window is not late yet.
 func (s States) Verified() Share {
 	share := Share{Part: s[patch.Verified], Of: s[patch.Verified]}
 	for state, n := range s {
 		switch state {
-		case patch.Approved, patch.Scheduled, patch.Downloading, patch.Installing, patch.RebootPending, patch.Failed, patch.Unknown, patch.Halted:
+		case patch.Approved, patch.Downloading, patch.Installing, patch.RebootPending, patch.Failed, patch.Unknown, patch.Halted:
 			share.Of += n
 		}
 	}

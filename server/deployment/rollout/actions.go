@@ -27,7 +27,9 @@ func Resume() Action { return Action{"resumed", []State{Paused, Halted}, Running
 func Halt() Action { return Action{"halted", []State{Running, Paused}, Halted, reason.HaltedBy} }
 
 // Cancel ends it for good.
-func Cancel() Action { return Action{"cancelled", []State{Running, Paused, Halted}, Cancelled, reason.CancelledBy} }
+func Cancel() Action {
+	return Action{"cancelled", []State{Running, Paused, Halted}, Cancelled, reason.CancelledBy}
+}
 
 // Act is a person's step as a pure decision: the change that it makes of the
 // deployment, or fault.Conflict when its state does not allow it. Resuming

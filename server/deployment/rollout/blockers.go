@@ -131,11 +131,8 @@ func (a *answer) askDeployment(n int32, p *pair) bool {
 		}
 	}
 	if p.dep < 0 || p.mem < 0 && (v.dep(p.dep).state == Running || v.dep(p.dep).state == Completed) {
-		if v.joins(n) {
-			return a.blocked || a.stop(reason.DeploymentPending)
-		}
-		a.outside = true // what keeps it out of every deployment is the answer
-		return false
+		a.outside = !v.joins(n) // then what keeps it out of every deployment is the answer
+		return !a.outside && (a.blocked || a.stop(reason.DeploymentPending))
 	}
 	d := v.dep(p.dep)
 	switch d.state {
