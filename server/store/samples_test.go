@@ -160,7 +160,7 @@ func samplesService(t testing.TB, s *store.Store) *telemetry.Service {
 	return svc
 }
 
-// TestSamplesOfADayStayWithinTheirBudget holds the budget of perf.md: at most
+// TestSamplesOfADayStayWithinTheirBudget holds the budget of docs/performance.md: at most
 // 2.0 bytes for each value in the whole file, after a day of one report a minute.
 func TestSamplesOfADayStayWithinTheirBudget(t *testing.T) {
 	size, values := dayFile(t, 20, nil)
