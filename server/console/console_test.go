@@ -263,6 +263,84 @@ func TestReadersGetNoButtonsAndMayNotPress(t *testing.T) {
 	}
 }
 
+func TestFormsDoWhatTheySay(t *testing.T) {
+	for _, kind := range []consoletest.Kind{consoletest.Full, consoletest.Hostile} {
+		c := serve(t, kind, nil)
+		why := url.Values{"why": {"the auditors are here"}}
+		with := func(pairs ...string) url.Values {
+			form := url.Values{"why": why["why"]}
+			for i := 0; i < len(pairs); i += 2 {
+				form.Set(pairs[i], pairs[i+1])
+			}
+			return form
+		}
+		yaml := "kind: PatchPolicy\ntenant: nordlicht\nname: x\nsources: [apt]\n"
+		for _, one := range []struct {
+			who, path string
+			form      url.Values
+			code      int
+			part      string // of the page, or of the address that follows
+		}{
+			{"owner", "/t/nordlicht/add", with("site", "main", "uses", "3", "hours", "24"), 200, `id="waiting"`},
+			{"owner", "/t/nordlicht/add", with("site", "main", "uses", "none", "hours", "24"), 422, "whole numbers"},
+			{"owner", "/t/nordlicht/add/x/revoke", nil, 303, "/t/nordlicht/add"},
+			{"owner", "/people", with("email", "new@example.net", "role", "viewer", "where", "nordlicht"), 200, "/link/"},
+			{"owner", "/people", with("email", "not an address", "role", "viewer", "where", "nordlicht"), 422, "Nothing was saved"},
+			{"owner", "/people", with("email", "new@example.net", "role", "king", "where", "nordlicht"), 422, "Choose a role"},
+			{"owner", "/t/*/people/x/link", with("purpose", "reset"), 200, "/link/"},
+			{"owner", "/t/*/people/x/disable", why, 303, "/people"},
+			{"owner", "/t/*/people/x/unlock", nil, 422, "A reason is needed"},
+			{"tech", "/tokens", with("name", "n", "role", "viewer", "where", "ashgrove", "days", "30"), 200, "shown this once"},
+			{"tech", "/t/ashgrove/tokens/x/revoke", why, 303, "/people"},
+			{"owner", "/updates/decide", with("tenant", "*", "action", "deny", "source", "apt", "package", "x", "back", "//evil.example"), 303, "/"},
+			{"owner", "/updates/decide", with("tenant", "*", "action", "wait", "days", "0", "package", "x"), 422, "1 to 365"},
+			{"owner", "/devices/act", with("do", "retire", "id", "ashgrove/"+deviceID), 303, device},
+			{"owner", "/devices/act", with("do", "readmit", "id", "ashgrove/"+deviceID), 409, "active already"},
+			{"owner", "/devices/act", with("do", "retire"), 422, "No device is selected"},
+			{"owner", "/t/nordlicht/deployments/" + depID + "/pause", why, 303, depID},
+			{"owner", "/t/nordlicht/deployments/" + depID + "/pause", nil, 422, "A reason is needed"},
+			{"owner", "/t/nordlicht/deployments/" + depID + "/resume", why, 409, "running"},
+			{"owner", "/t/nordlicht/deployments/" + halted + "/resume", why, 303, halted},
+			{"owner", "/t/nordlicht/deployments/" + depID + "/explode", why, 404, "nothing here"},
+			{"owner", "/t/nordlicht/jobs/0199a1b2-0000-7000-8000-000000005000/cancel", why, 303, "/jobs/"},
+			{"owner", "/t/nordlicht/mode", with("mode", "observe"), 303, "/settings"},
+			{"owner", "/t/nordlicht/settings", with("name", "N", "time_zone", "Europe/Berlin"), 303, "/settings"},
+			{"owner", "/t/nordlicht/sites", with("slug", "Not One"), 422, "short name"},
+			{"owner", "/t/nordlicht/sites", with("slug", "kiel", "time_zone", "Europe/Berlin"), 303, "/settings"},
+			{"owner", "/customers", with("slug", "new", "name", "New", "time_zone", "Europe/Berlin"), 303, "/t/new"},
+			{"owner", "/customers", with("slug", "Bad Slug", "name", "kept", "time_zone", "Europe/Berlin"), 422, `value="kept"`},
+			{"owner", "/apply/preview", with("yaml", yaml), 200, "corner-down-right"},
+			{"owner", "/apply/preview", with("yaml", "kind: PatchPolicy\nbad: 1\n"), 422, "At line"},
+			{"owner", "/apply/save", with("yaml", yaml, "back", "/t/nordlicht/policies"), 303, "/t/nordlicht/policies"},
+			{"tech", "/apply/save", with("yaml", yaml), 404, "nothing here"},
+			{"owner", "/you/password", with("password", "a", "again", "b"), 422, "differ"},
+			{"owner", "/you/look", with("theme", "dark", "keys", "on"), 303, "/you"},
+			{"owner", "/sign-out", nil, 303, "/sign-in"},
+		} {
+			w := post(c, one.who, one.path, one.form, nil)
+			got := w.Body.String()
+			if w.Code == http.StatusSeeOther {
+				got = w.Header().Get("Location")
+			}
+			if w.Code != one.code || !strings.Contains(got, one.part) || strings.Contains(got, "evil.example") {
+				t.Errorf("%s POST %s: status %d, want %d with %q: %.200s", kind, one.path, w.Code, one.code, one.part, got)
+			}
+			if w.Code != http.StatusSeeOther {
+				checkPage(t, one.path, w.Body.String())
+			}
+		}
+	}
+}
+
+func TestSearchOpensWhatAnIDNames(t *testing.T) {
+	c := serve(t, consoletest.Full, nil)
+	for q, want := range map[string]string{deviceID: "/t/nordlicht/devices/" + deviceID, "ash sql": "/devices?filter=ash+sql", "": "/devices"} {
+		if w := get(c, "owner", "/search?q="+url.QueryEscape(q)); w.Header().Get("Location") != want {
+			t.Errorf("search %q goes to %q, want %q", q, w.Header().Get("Location"), want)
+		}
+	}
+}
+
 func TestFirstPageAndLaterPagesAreSmall(t *testing.T) {
 	server := httptest.NewServer(serve(t, consoletest.Full, nil))
 	defer server.Close()

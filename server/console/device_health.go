@@ -61,20 +61,28 @@ func ranges() []struct {
 	return []struct {
 		key  string
 		long time.Duration
-	}{{"24 h", 24 * time.Hour}, {"7 d", 7 * 24 * time.Hour}, {"30 d", 30 * 24 * time.Hour}}
+	}{{"1 h", time.Hour}, {"24 h", 24 * time.Hour}, {"7 d", 7 * 24 * time.Hour}, {"30 d", 30 * 24 * time.Hour}}
 }
 
-func (f *frame) chosenRange() (string, time.Duration) {
+// youngFor is how long a device's charts begin with the last hour: a day with
+// minutes of data looks as if nothing came.
+const youngFor = 6 * time.Hour
+
+func (f *frame) chosenRange(enrolled time.Time) (string, time.Duration) {
 	for _, r := range ranges() {
 		if r.key == f.r.URL.Query().Get("range") {
 			return r.key, r.long
 		}
 	}
-	return ranges()[0].key, ranges()[0].long
+	usual := ranges()[1]
+	if f.now.Sub(enrolled) < youngFor {
+		usual = ranges()[0]
+	}
+	return usual.key, usual.long
 }
 
 func (f *frame) gauges(ctx context.Context, b *deviceBody) ([]gauge, []tab, []flag) {
-	key, long := f.chosenRange()
+	key, long := f.chosenRange(b.D.EnrolledAt)
 	from := f.now.Add(-long)
 	path := b.Path
 	if b.Tab != "" {
@@ -218,7 +226,7 @@ func (c *Console) samples(f *frame) error {
 	if err != nil {
 		return err
 	}
-	_, long := f.chosenRange()
+	_, long := f.chosenRange(d.EnrolledAt)
 	from, loc := f.now.Add(-long), d.Location
 	if loc == nil {
 		loc = time.UTC

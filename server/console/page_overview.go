@@ -110,6 +110,9 @@ func (c *Console) overviewBody(ctx context.Context, f *frame) (*overviewBody, er
 	if len(o.Needs) > 5 {
 		b.Title = num(len(o.Needs)) + " things need you now"
 	}
+	if b.First {
+		b.Title = "Nothing is here yet"
+	}
 	b.Next = f.nextWindow(o)
 	b.Hours = f.hoursOf(o.Tonight, names)
 	return b, nil
