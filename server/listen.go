@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -48,6 +47,7 @@ const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 32 << 10
+	bodyTimeout   = 30 * time.Second
 )
 
 func (a *App) servePeople() {
@@ -95,7 +95,37 @@ func (a *App) front(scripts, pages http.Handler) http.Handler {
 	mux.Handle("GET /metrics", a.guardMetrics(promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{})))
 	mux.Handle("/api/", scripts)
 	mux.Handle("/", pages)
-	return a.trustProxy(mux)
+	return a.trustProxy(promptBodies(mux, bodyTimeout))
+}
+
+// promptBodies bounds the time in which a request's body comes, whoever reads
+// it: net/http itself waits for a body that nobody read. What is done with a
+// body that has come may take longer.
+func promptBodies(next http.Handler, within time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			control := http.NewResponseController(w)
+			// A recorder in a test knows no deadlines.
+			_ = control.SetReadDeadline(time.Now().Add(within))
+			r.Body = promptBody{r.Body, control}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// promptBody lifts the deadline once the body has come.
+type promptBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (b promptBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.control.SetReadDeadline(time.Time{}) // as above
+	}
+	return n, err
 }
 
 func plainText(w http.ResponseWriter, status int, text string) {
@@ -113,10 +143,10 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	plainText(w, http.StatusOK, "ready")
 }
 
-// guardMetrics lets the loopback interface in, and viewers of all tenants.
+// guardMetrics lets this machine itself in, and viewers of all tenants.
 func (a *App) guardMetrics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if addr, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && addr.Addr().Unmap().IsLoopback() && r.Header.Get("X-Forwarded-For") == "" {
+		if local(r) {
 			next.ServeHTTP(w, r)
 			return
 		}

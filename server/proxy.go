@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,6 +14,9 @@ func (a *App) trustProxy(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
 		if err != nil || !a.isProxy(peer.Addr().Unmap()) {
+			if r.Header.Get("X-Forwarded-For") != "" { // somebody stands between, whom nobody named
+				r = r.WithContext(context.WithValue(r.Context(), forwardedKey{}, true))
+			}
 			r.Header.Del("X-Forwarded-For")
 			r.Header.Del("X-Forwarded-Proto")
 			next.ServeHTTP(w, r)
@@ -26,6 +30,16 @@ func (a *App) trustProxy(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// forwardedKey is the context key of requests that say they were forwarded.
+type forwardedKey struct{}
+
+// local reports whether a request came from this machine itself, and through
+// nobody.
+func local(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback() && r.Header.Get("X-Forwarded-For") == "" && r.Context().Value(forwardedKey{}) == nil
 }
 
 func (a *App) isProxy(addr netip.Addr) bool {

@@ -19,7 +19,8 @@ const writeWithin = 30 * time.Second
 
 // stream sends a deployment's transitions after a number as they come, and
 // ends once the deployment has. What was missed is in the table: hints only
-// make it quicker. Every heartbeat asks again whether the caller may listen.
+// make it quicker. Before anything is told, and at every heartbeat, it asks again
+// whether the caller may listen.
 func (a *api) stream(hc huma.Context, c *caller, id ident.DeploymentID, after int64, sees func(ident.DeviceID) bool) {
 	ctx := hc.Context()
 	hc.SetHeader("Content-Type", "text/event-stream")
@@ -43,6 +44,9 @@ func (a *api) stream(hc huma.Context, c *caller, id ident.DeploymentID, after in
 		events, err := a.o.Deployments.Events(ctx, c.tenant, id, after, maxRecords)
 		if err != nil {
 			a.streamFailed(ctx, err)
+			return
+		}
+		if len(events) > 0 && !a.mayListen(r, c) {
 			return
 		}
 		for _, e := range events {
@@ -75,12 +79,18 @@ func (a *api) stream(hc huma.Context, c *caller, id ident.DeploymentID, after in
 		case <-hints:
 		case <-poll.C:
 		case <-beat.C:
-			if p, err := a.authenticate(r, a.o.Now()); err != nil || a.authorize(ctx, &caller{Principal: p, tenant: c.tenant, route: c.route}) != nil {
+			if !a.mayListen(r, c) {
 				return
 			}
 			out.comment("still here")
 		}
 	}
+}
+
+// mayListen asks again whether the caller may have the stream.
+func (a *api) mayListen(r *http.Request, c *caller) bool {
+	p, err := a.authenticate(r, a.o.Now())
+	return err == nil && a.authorize(r.Context(), &caller{Principal: p, tenant: c.tenant, route: c.route}) == nil
 }
 
 func (a *api) streamFailed(ctx context.Context, err error) {

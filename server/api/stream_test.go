@@ -171,3 +171,27 @@ func TestAStreamEndsWithTheRightToIt(t *testing.T) {
 		t.Errorf("%d", resp.StatusCode)
 	}
 }
+
+func TestNothingIsToldAfterTheRightToItEnded(t *testing.T) {
+	h, live, _ := served(t, true)
+	o := h.options
+	o.Deployments, o.Poll, o.Heartbeat = live, time.Hour, time.Hour
+	server := httptest.NewServer(api.New(o))
+	t.Cleanup(server.Close)
+	live.move(deployment.Running)
+	lines, _ := watch(t, server.URL, h.tokens["viewer"], "")
+	until(t, lines, "id: 1")
+	for _, v := range h.do("owner", "GET", api.Prefix+"/tokens", nil).items(t) {
+		if token, _ := v.(map[string]any); token["name"] == "viewer" {
+			id, _ := token["id"].(string)
+			h.do("owner", "POST", api.Prefix+"/tokens/"+id+"/revoke", map[string]string{"reason": "leaked"})
+		}
+	}
+	live.move(deployment.Halted)
+	h.hub.Wake(deployment.Topic(deploymentID))
+	for line := range lines {
+		if strings.HasPrefix(line, "id: 2") {
+			t.Fatal("a revoked token was told what happened after its end")
+		}
+	}
+}
