@@ -52,7 +52,7 @@ func (l *listing) list(t *testing.T) {
 		f.agent.Device(f.server)
 		l.serverMark, l.agentMark = len(points(f.server.Log())), len(points(f.agent.Log()))
 		f.open()
-		f.settle()
+		f.settle(false)
 		l.server, l.agent = points(f.server.Log()), points(f.agent.Log())
 		f.verdict(1)
 		l.killsOfServer = moments(l.server, l.serverMark)
@@ -112,8 +112,10 @@ func sample(all []moment) []moment {
 }
 
 // name makes a package's name of a moment.
-func (m moment) name(who string) string {
-	return who + "-" + strings.NewReplacer(".", "-", "_", "-", ":", "-").Replace(m.String())
+func (m moment) name(who string) string { return who + "-" + hyphens(m.String()) }
+
+func hyphens(s string) string {
+	return strings.NewReplacer(".", "-", "_", "-", ":", "-", " ", "-").Replace(s)
 }
 
 // A server killed at any point between two durable steps loses nothing that it
@@ -130,7 +132,7 @@ func TestServerKilledAtEachPoint(t *testing.T) {
 			f.server.Arm("STEWARD_CRASH=" + m.String())
 			f.server.Start()
 			f.open()
-			f.settle()
+			f.settle(false)
 			if strings.Count(f.server.Log(), "Console: ") < 3 {
 				t.Errorf("the server was never killed: it passes %s no more", m)
 			}
@@ -153,7 +155,7 @@ func TestAgentKilledAtEachPoint(t *testing.T) {
 			f.agent.Arm("STEWARD_AGENT_CRASH=" + m.String())
 			f.agent.Start()
 			f.open()
-			f.settle()
+			f.settle(true)
 			if strings.Count(f.agent.Log(), "the agent runs") < 3 {
 				t.Errorf("the agent was never killed: it passes %s no more", m)
 			}
@@ -170,12 +172,12 @@ func TestAgentKilledMidInstall(t *testing.T) {
 		"with dpkg": (*rig.Agent).KillTree,
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFleet(t, "middle-"+strings.ReplaceAll(name, " ", "-"), 2, 4, place{})
+			f := newFleet(t, "middle-"+hyphens(name), 2, 4, place{})
 			f.open()
 			f.begun()
 			kill(f.agent)
 			f.agent.Start()
-			f.settle()
+			f.settle(true)
 			f.verdict(2)
 		})
 	}
@@ -210,7 +212,7 @@ func TestRandomKills(t *testing.T) {
 				}
 				f.revive()
 			}
-			f.settle()
+			f.settle(true)
 			f.verdict(6)
 		})
 	}

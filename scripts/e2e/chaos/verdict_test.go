@@ -22,9 +22,17 @@ type transition struct {
 // after a power cut runs it again, nothing else does.
 func (f *fleet) verdict(scripts int) {
 	f.t.Helper()
+	states, err := f.states()
+	if err != nil {
+		f.t.Error(err)
+	}
 	for _, pkg := range f.packages {
-		if version, state := f.repo.Installed(pkg); version != "1.1.0" || state != "installed" {
-			f.t.Errorf("dpkg says that %s is %s %s, the server says verified", pkg, version, state)
+		want := map[bool]string{true: "1.1.0", false: "1.0.0"}[states[pkg] == "verified"]
+		if version, state := f.repo.Installed(pkg); version != want || state != "installed" {
+			f.t.Errorf("dpkg says that %s is %s %s, the server says %s", pkg, version, state, states[pkg])
+		}
+		if want == "1.0.0" {
+			continue
 		}
 		if ran := f.scriptRan(pkg); len(ran) == 0 || ran[len(ran)-1] != "end" || strings.Count(fmt.Sprint(ran), "begin") > scripts {
 			f.t.Errorf("the script of %s: %v; it may begin %d times", pkg, ran, scripts)

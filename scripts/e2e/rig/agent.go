@@ -38,6 +38,9 @@ func NewAgentAt(t testing.TB, data string, environment ...string) *Agent {
 	return a
 }
 
+// Inside lets the agent see a repository's own house in place of the machine's.
+func (a *Agent) Inside(r *Repository) { a.wrap = r.inside() }
+
 // Enroll enrolls the agent; it must succeed.
 func (a *Agent) Enroll(text string) {
 	a.t.Helper()

@@ -17,6 +17,7 @@ type Repository struct {
 	t        testing.TB
 	dir      string
 	packages map[string]bool
+	house    string // where apt and dpkg keep their state, "" for the machine's own
 }
 
 // NewRepository makes an empty repository. It needs root and dpkg-dev.
@@ -50,6 +51,40 @@ func NewRepository(t testing.TB) *Repository {
 		}
 	})
 	return r
+}
+
+// NewHouse is a repository with a database of dpkg's and folders of apt's of its
+// own: parallel tests do not wait for each other's locks, and what one leaves
+// half done harms nobody. It needs the right to mount.
+func NewHouse(t testing.TB) *Repository {
+	t.Helper()
+	r := NewRepository(t)
+	r.house = filepath.Join(r.dir, "house")
+	for _, d := range []string{"dpkg/info", "dpkg/updates", "dpkg/alternatives", "dpkg/triggers", "apt/lists/partial", "cache/archives/partial"} {
+		if err := os.MkdirAll(filepath.Join(r.house, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A database without dpkg itself is taken for damage; what it depends on is
+	// not told, or apt would miss it.
+	self, errs, code := Run(t, nil, "", "dpkg-query", "-W", "-f", "Package: dpkg\nStatus: install ok installed\nMaintainer: ${Maintainer}\n"+
+		"Architecture: ${Architecture}\nVersion: ${Version}\nEssential: yes\nDescription: package manager\n\n", "dpkg")
+	if code != 0 {
+		t.Fatalf("dpkg-query: %s", errs)
+	}
+	r.file(filepath.Join(r.house, "dpkg", "status"), self, 0o644)
+	r.file(filepath.Join(r.house, "dpkg", "available"), "", 0o644)
+	r.file(filepath.Join(r.house, "dpkg", "info", "dpkg.list"), "/.\n", 0o644)
+	return r
+}
+
+// inside is the command line in front of a program that shall see the house.
+func (r *Repository) inside() []string {
+	if r.house == "" {
+		return nil
+	}
+	script := `mount --bind "$0/dpkg" /var/lib/dpkg && mount --bind "$0/apt" /var/lib/apt && mount --bind "$0/cache" /var/cache/apt && exec "$@"`
+	return []string{"unshare", "--mount", "--propagation", "private", "sh", "-c", script, r.house}
 }
 
 // Name is the full name of a sample package.
@@ -110,6 +145,9 @@ func (r *Repository) Environment() string {
 func (r *Repository) Install(name, version string) {
 	r.t.Helper()
 	r.packages[name] = true
+	if version, _ := r.Installed(name); version != "" { // a run before was killed
+		_, _, _ = r.apt("dpkg", "--purge", "--force-all", name)
+	}
 	deb := filepath.Join(r.dir, "pool", fmt.Sprintf("%s_%s_all.deb", name, version))
 	args := append([]string{"apt-get", "-y"}, r.Options()...)
 	if out, errs, code := r.apt(append(args, "install", deb)...); code != 0 {
@@ -134,5 +172,6 @@ func (r *Repository) Installed(name string) (version, state string) {
 }
 
 func (r *Repository) apt(args ...string) (stdout, stderr string, code int) {
+	args = append(r.inside(), args...)
 	return Run(r.t, []string{"LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"}, "", args[0], args[1:]...)
 }

@@ -57,6 +57,7 @@ type process struct {
 	args []string
 	env  []string
 	arm  []string // more of the environment, of the next start
+	wrap []string // a command line in front
 	log  string
 
 	mu   sync.Mutex
@@ -72,7 +73,8 @@ func (p *process) start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	cmd := exec.Command(p.name, p.args...)
+	line := slices.Concat(p.wrap, []string{p.name}, p.args)
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = slices.Concat(os.Environ(), p.env, p.arm)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
