@@ -219,6 +219,7 @@ func (g *rig) run() {
 	g.stop, g.ended = stop, make(chan error, 1)
 	go func() { g.ended <- g.r.Run(ctx) }()
 	synctest.Wait()
+	g.pass(fetchAfterStart + time.Second)
 }
 
 func (g *rig) halt() {

@@ -88,6 +88,12 @@ func New(o Options) (*Runner, error) {
 	return r, nil
 }
 
+// causeStart is the cause of the scan with which the agent begins.
+const causeStart = "start"
+
+// fetchAfterStart is when the sources' lists are fetched after it.
+const fetchAfterStart = 2 * time.Second
+
 // ScanSoon asks for a scan; cause is told with what it finds. It never blocks:
 // one that is already asked for is enough.
 func (r *Runner) ScanSoon(cause string) {
@@ -100,7 +106,7 @@ func (r *Runner) ScanSoon(cause string) {
 // Run recovers what a crash interrupted, scans, and then does jobs and scans
 // until the context ends. It returns only the context's error.
 func (r *Runner) Run(ctx context.Context) error {
-	cause := "start"
+	cause := causeStart
 	for ctx.Err() == nil {
 		next := r.runOnce(ctx, cause)
 		timer := time.NewTimer(next)
@@ -128,10 +134,16 @@ func (r *Runner) runOnce(ctx context.Context, cause string) time.Duration {
 		cause = "schedule"
 	}
 	if cause != "" {
-		if err := r.scan(ctx, cause, nil, true); err != nil {
+		// At the start what the sources know already is told at once; fetching
+		// their lists takes longer and follows.
+		network := cause != causeStart
+		if err := r.scan(ctx, cause, nil, network); err != nil {
 			r.o.Log.Error("a scan is not told", "cause", cause, "error", err)
 		}
 		r.scanAt = r.o.Now().Add(r.interval())
+		if !network {
+			r.scanAt = r.o.Now().Add(fetchAfterStart)
+		}
 	}
 	next, err := r.work(ctx)
 	if err != nil {

@@ -15,7 +15,7 @@ func TestScansAtStartOnDemandAndEveryEightHours(t *testing.T) {
 	inRig(t, func(t *testing.T, g *rig) {
 		began := time.Now()
 		g.run()
-		if scans, refreshes := g.apt.seen(); scans != 1 || refreshes != 1 {
+		if scans, refreshes := g.apt.seen(); scans != 2 || refreshes != 1 {
 			t.Fatalf("at the start: %d scans, %d refreshes", scans, refreshes)
 		}
 		if got := g.section(wire.SectionUpdates)["apt:openssl"][wire.FactAvailable]; got != "1.1" {
@@ -24,11 +24,11 @@ func TestScansAtStartOnDemandAndEveryEightHours(t *testing.T) {
 		g.pass(time.Hour)
 		g.r.ScanSoon("asked for")
 		synctest.Wait()
-		if n, _ := g.apt.seen(); n != 2 {
+		if n, _ := g.apt.seen(); n != 3 {
 			t.Fatalf("on demand: %d scans", n)
 		}
 		g.pass(80 * time.Hour)
-		if n, _ := g.apt.seen(); n != 12 {
+		if n, _ := g.apt.seen(); n != 13 {
 			t.Fatalf("%d scans in %s", n, time.Since(began))
 		}
 	})
@@ -41,7 +41,7 @@ func TestTheServerPacesScansWithinBounds(t *testing.T) {
 		}
 		g.run()
 		g.pass(10*time.Hour + time.Minute)
-		if n, _ := g.apt.seen(); n != 11 {
+		if n, _ := g.apt.seen(); n != 12 {
 			t.Fatalf("%d scans in 10 hours, want one an hour", n)
 		}
 	})
@@ -57,7 +57,7 @@ func TestARefusedScanTouchesNoNetworkAndComesAgain(t *testing.T) {
 			return true, 0, nil
 		}
 		g.run()
-		if scans, refreshes := g.apt.seen(); scans != 1 || refreshes != 0 {
+		if scans, refreshes := g.apt.seen(); scans != 2 || refreshes != 0 {
 			t.Fatalf("%d scans, %d refreshes", scans, refreshes)
 		}
 		g.pass(30 * time.Minute)
