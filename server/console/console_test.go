@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -57,9 +58,9 @@ func get(c http.Handler, who, path string) *httptest.ResponseRecorder {
 }
 
 func post(c http.Handler, who, path string, form url.Values, change func(*http.Request)) *httptest.ResponseRecorder {
-	if form == nil {
-		form = url.Values{}
-	}
+	sent := url.Values{}
+	maps.Copy(sent, form)
+	form = sent
 	if who != "" && form.Get("csrf") == "" {
 		form.Set("csrf", auth.CSRF(who))
 	}

@@ -46,6 +46,7 @@ type World struct {
 	sites   map[ident.TenantID][]fleet.Site
 	devices []fleet.Device
 	deps    []deployment.Deployment
+	members []fleet.Device
 }
 
 func id(n int) string { return fmt.Sprintf("0199a1b2-0000-7000-8000-%012d", n) }
@@ -80,6 +81,7 @@ func NewWorld(kind Kind) *World {
 	}
 	w.addDevices()
 	w.addDeployments()
+	w.members = w.memberDevices()
 	return w
 }
 
@@ -178,6 +180,9 @@ func (w *World) ringsOf(d *deployment.Deployment, n int) {
 }
 
 func (w *World) memberDevices() []fleet.Device {
+	if w.members != nil {
+		return w.members
+	}
 	var out []fleet.Device
 	for i := range 512 {
 		out = append(out, fleet.Device{Tenant: "nordlicht", ID: ident.DeviceID(id(10000 + i)), Site: ident.MainSite, Hostname: w.name(fmt.Sprintf("nor-pc-%04d", i)), State: fleet.Active, Online: i%29 != 28, Class: fleet.Workstation})
