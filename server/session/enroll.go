@@ -56,6 +56,10 @@ func (s *Service) Enroll(ctx context.Context, now time.Time, r EnrollRequest) (E
 				return "", fault.Conflictf("this key belongs to a device already").WithNext("make a new key and enroll again")
 			}
 			d, err := s.o.Fleet.Enroll(ctx, now, newDevice(e, key, r))
+			if err == nil && s.connected(now, fleet.Ref{Tenant: d.Tenant, Device: d.ID}, key) {
+				err = fault.New(fault.Unavailable, "a machine with this serial number and board is connected with another key").
+					WithNext("stop the agent there and wait %v, or retire that device first", aliveFor)
+			}
 			return d.ID, err
 		})
 	if err != nil {
@@ -202,4 +206,13 @@ func (s *Service) mayRenew(now time.Time, ref fleet.Ref) time.Duration {
 		return wholeSeconds(after)
 	}
 	return 0
+}
+
+// connected reports whether a session of the device with another key seems to
+// be open. Who only says the serial number of a machine does not push it out.
+func (s *Service) connected(now time.Time, ref fleet.Ref, key [32]byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.live[ref]
+	return l != nil && l.key != key && l.Ended() == nil && now.Sub(time.UnixMilli(l.heard.Load())) <= aliveFor
 }

@@ -98,3 +98,30 @@ func TestRenewKeepsTheOldKeyUntilTheNewOneIsUsed(t *testing.T) {
 		t.Errorf("the old key renews: %v", err)
 	}
 }
+
+// Serial and board stand on a sticker: who has an enrollment string and reads
+// them must not push a machine out that is there.
+func TestAConnectedMachineIsNotTakenOver(t *testing.T) {
+	h := sessiontest.Open(t)
+	dev := h.Device(t, sessiontest.PC())
+	now := sessiontest.Start
+	live, _ := dev.Must(t, now)
+	_, csr := sessiontest.NewKey(t)
+	request := session.EnrollRequest{Token: h.Token(t, pki.Draft{}), CSR: csr, Machine: sessiontest.PC(), AgentVersion: "1.0", From: "192.0.2.2"}
+	for range wire.MaxTokenFailures + 1 { // nor does it count against the string
+		if _, err := h.Enroll(ctx, now, request); !fault.Is(err, fault.Unavailable) {
+			t.Fatalf("%v", err)
+		}
+	}
+	if d, known := h.Fleet.ByKey(dev.Row.KeyHash); !known || d.ID != dev.Row.ID {
+		t.Error("the key of the connected machine is forgotten")
+	}
+	if _, err := live.Event(ctx, now, session.Event{Number: 1, At: now}); err != nil {
+		t.Errorf("its session: %v", err)
+	}
+	live.Close(now)
+	got, err := h.Enroll(ctx, now, request)
+	if err != nil || got.Device.ID != dev.Row.ID {
+		t.Errorf("once it is gone: %+v, %v", got.Device, err)
+	}
+}
