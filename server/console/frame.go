@@ -24,7 +24,7 @@ type frame struct {
 	r       *http.Request
 	who     auth.Principal
 	session string
-	action  auth.Action
+	route   route
 	scope   ident.Scope  // of the route's action, narrowed to the path's tenant
 	tenant  fleet.Tenant // zero: all that the scope has
 	now     time.Time

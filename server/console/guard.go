@@ -77,7 +77,7 @@ func (c *Console) admit(r route, f *frame) error {
 }
 
 func (c *Console) authorize(r route, f *frame) error {
-	f.action = r.action
+	f.route = r
 	tenant := ident.TenantID(f.r.PathValue("tenant"))
 	switch r.reach {
 	case signedIn:

@@ -80,8 +80,13 @@ func (f *frame) stream(d feed) error {
 		if !f.wait(flush, hints, poll.C, comment.C, pause) {
 			return nil
 		}
-		// A session that ended takes its streams with it.
-		if err := f.c.identify(f); err != nil {
+		// A session that ended, or lost its right, takes its streams with it
+		// before they tell anything more.
+		err = f.c.identify(f)
+		if err == nil {
+			err = f.c.authorize(f.route, f)
+		}
+		if err != nil {
 			return f.endStream(flush, err)
 		}
 	}

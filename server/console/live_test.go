@@ -178,3 +178,27 @@ func TestAStreamOfSomethingMissingIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestAStreamEndsWithItsSession(t *testing.T) {
+	signedIn := &consoletest.Door{}
+	c, deps, hub, err := consoletest.New(consoletest.Full, func(o *console.Options) {
+		o.Poll = time.Hour
+		signedIn.Accounts = o.SignIns.(consoletest.Accounts)
+		o.SignIns = signedIn
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(c)
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	events := watch(t, server, "/t/nordlicht/deployments/"+depID+"/live?after=120", "")
+	signedIn.Shut()
+	deps.Move(member("10405"))
+	hub.Wake(deployment.Topic(depID))
+	if e := next(t, events); e.name != "gone" {
+		t.Errorf("after the session ended: event %q, want gone and nothing told", e.name)
+	}
+	if _, more := <-events; more {
+		t.Error("the stream goes on")
+	}
+}

@@ -3,47 +3,71 @@
 package browser
 
 import (
+	"bufio"
 	"context"
-	"net/http/httptest"
+	"net/http"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
-
-	"github.com/steward-rmm/steward/proto/wire"
-	"github.com/steward-rmm/steward/server/console"
-	"github.com/steward-rmm/steward/server/console/consoletest"
-	"github.com/steward-rmm/steward/server/deployment"
-	"github.com/steward-rmm/steward/server/ident"
-	"github.com/steward-rmm/steward/server/wake"
 )
 
 const aDeployment = "0199a1b2-0000-7000-8000-000000000900"
 
+// site is the console over invented data, as a process of its own, and a
+// browser that is signed in there.
 type site struct {
 	*Browser
-	deps *consoletest.Deployments
-	hub  *wake.Hub
-	http *httptest.Server
+	address string
 }
 
-func open(t *testing.T) *site {
+// start builds and starts the process; both end with the test.
+func start(t *testing.T, kind string) *site {
 	t.Helper()
-	c, deps, hub, err := consoletest.New(consoletest.Full, func(o *console.Options) { o.Poll = time.Second })
+	binary := filepath.Join(t.TempDir(), "serve")
+	build := exec.Command("go", "build", "-tags", "e2e", "-o", binary, "github.com/steward-rmm/steward/server/console/consoletest/serve")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the pages' server: %v\n%s", err, out)
+	}
+	server := exec.Command(binary, "-kind", kind)
+	out, err := server.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(c)
-	b, err := Start(server.URL)
+	in, err := server.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.Close(); server.CloseClientConnections(); server.Close() })
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = server.Wait() })
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the pages' server said no address: %v", err)
+	}
+	b, err := Start(strings.TrimSpace(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
 	if err := b.SetCookie("steward", "owner"); err != nil {
 		t.Fatal(err)
 	}
-	return &site{b, deps, hub, server}
+	return &site{b, strings.TrimSpace(address)}
+}
+
+// ask sends a request to the process beside its pages.
+func (s *site) ask(t *testing.T, path string) {
+	t.Helper()
+	answer, err := http.Get(s.address + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
 }
 
 func (s *site) load(t *testing.T, path string) {
@@ -81,9 +105,9 @@ func (s *site) press(t *testing.T, keys string) {
 	}
 }
 
-func (s *site) move(n string) {
-	s.deps.Move(deployment.Member{Device: ident.DeviceID("0199a1b2-0000-7000-8000-0000000" + n), Ring: 3, Result: wire.ResultFailed, EndedAt: consoletest.Now})
-	s.hub.Wake(deployment.Topic(aDeployment))
+func (s *site) move(t *testing.T, n string) {
+	t.Helper()
+	s.ask(t, "/-/move?device=0199a1b2-0000-7000-8000-0000000"+n)
 }
 
 func isFailed(n string) string {
@@ -91,20 +115,20 @@ func isFailed(n string) string {
 }
 
 func TestValuesChangeInPlaceAndComeBackAfterABreak(t *testing.T) {
-	s := open(t)
+	s := start(t, "full")
 	s.load(t, "/t/nordlicht/deployments/"+aDeployment)
 	s.until(t, "live", `document.getElementById("livedot").dataset.state === "live"`)
-	s.move("10300")
+	s.move(t, "10300")
 	s.until(t, "the moved cell is red", isFailed("10300"))
 	s.until(t, "the legend counts it", `document.querySelector('#marks [data-v=failed]').textContent === "9"`)
-	s.http.CloseClientConnections()
-	s.move("10301")
+	s.ask(t, "/-/cut")
+	s.move(t, "10301")
 	s.until(t, "what changed in the break is there", isFailed("10301"))
 	s.until(t, "live again", `document.getElementById("livedot").dataset.state === "live"`)
 }
 
 func TestACellOpensItsLogBeneath(t *testing.T) {
-	s := open(t)
+	s := start(t, "full")
 	s.load(t, "/t/nordlicht/deployments/"+aDeployment)
 	s.until(t, "no log yet", `!document.querySelector("#log h2")`)
 	if _, err := chromedp.Run(s.Context(), chromedp.Evaluate[bool](`document.getElementById("c-0199a1b2-0000-7000-8000-000000010073").click(), true`)); err != nil {
@@ -115,7 +139,7 @@ func TestACellOpensItsLogBeneath(t *testing.T) {
 }
 
 func TestThePreviewComesWithoutLeavingTheEditor(t *testing.T) {
-	s := open(t)
+	s := start(t, "full")
 	s.load(t, "/t/nordlicht/policies/desktops-weekly/edit")
 	if _, err := chromedp.Run(s.Context(), chromedp.Evaluate[bool](`window.stayed = true, document.querySelector("[formaction='/apply/preview']").click(), true`)); err != nil {
 		t.Fatal(err)
@@ -124,7 +148,7 @@ func TestThePreviewComesWithoutLeavingTheEditor(t *testing.T) {
 }
 
 func TestKeysMoveOpenAndSearch(t *testing.T) {
-	s := open(t)
+	s := start(t, "full")
 	s.load(t, "/devices")
 	s.press(t, "j")
 	s.until(t, "the first row has the focus", `document.activeElement.closest("tr")?.id === document.querySelector("tbody tr").id`)
@@ -145,7 +169,7 @@ func TestKeysMoveOpenAndSearch(t *testing.T) {
 }
 
 func TestPagesAreWholeWithoutScripts(t *testing.T) {
-	s := open(t)
+	s := start(t, "full")
 	for path, part := range map[string]string{"/devices": "Readmit", "/t/nordlicht/deployments/" + aDeployment: "Choose a square", "/t/ashgrove/devices/0199a1b2-0000-7000-8000-000000000000/health": "Lowest"} {
 		picture, err := s.Picture(path, Look{Width: 1440, Height: 900, ScriptsOff: true})
 		if err != nil || len(picture) == 0 {

@@ -3,14 +3,11 @@
 package browser
 
 import (
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/steward-rmm/steward/server/console/consoletest"
 )
 
 // paths are the pages of the invented data.
@@ -36,27 +33,16 @@ var notName = regexp.MustCompile(`[^a-z0-9]+`)
 // fails and the content security policy refuses nothing. With PICTURES=DIR the
 // pictures are kept there; with ONLY=TEXT only paths that hold it are loaded.
 func TestPagesInABrowser(t *testing.T) {
-	for _, kind := range []consoletest.Kind{consoletest.Full, consoletest.Empty, consoletest.Hostile} {
-		if only := os.Getenv("KIND"); only != "" && only != string(kind) {
+	for _, kind := range []string{"full", "empty", "hostile"} {
+		if only := os.Getenv("KIND"); only != "" && only != kind {
 			continue
 		}
-		c, _, _, err := consoletest.New(kind, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		server := httptest.NewServer(c)
-		b, err := Start(server.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		visit(t, b, kind)
-		b.Close()
-		server.CloseClientConnections()
-		server.Close()
+		b := start(t, kind)
+		visit(t, b.Browser, kind)
 	}
 }
 
-func visit(t *testing.T, b *Browser, kind consoletest.Kind) {
+func visit(t *testing.T, b *Browser, kind string) {
 	t.Helper()
 	looks := map[string]Look{"light": {Width: 1440, Height: 900}, "dark": {Width: 1440, Height: 900, Dark: true}, "phone": {Width: 390, Height: 844}, "phonedark": {Width: 390, Height: 844, Dark: true}, "tablet": {Width: 1120, Height: 800}}
 	for _, path := range paths {
@@ -85,7 +71,7 @@ func visit(t *testing.T, b *Browser, kind consoletest.Kind) {
 				t.Errorf("%s %s %s: %s", kind, path, name, line)
 			}
 			if dir := os.Getenv("PICTURES"); dir != "" {
-				file := filepath.Join(dir, strings.Trim(notName.ReplaceAllString(strings.ReplaceAll(path, "0199a1b2-0000-7000-8000-000000", ""), "-"), "-")+"-"+name+"-"+string(kind)+".png")
+				file := filepath.Join(dir, strings.Trim(notName.ReplaceAllString(strings.ReplaceAll(path, "0199a1b2-0000-7000-8000-000000", ""), "-"), "-")+"-"+name+"-"+kind+".png")
 				if err := os.WriteFile(file, picture, 0o600); err != nil {
 					t.Fatal(err)
 				}

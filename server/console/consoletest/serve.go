@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/steward-rmm/steward/server/auth"
@@ -312,4 +313,21 @@ func New(kind Kind, change func(*console.Options)) (*console.Console, *Deploymen
 	}
 	c, err := console.New(o)
 	return c, deps, hub, err
+}
+
+// Door is Accounts whose sessions all end at once with Shut.
+type Door struct {
+	Accounts
+	shut atomic.Bool
+}
+
+// Shut ends every session.
+func (d *Door) Shut() { d.shut.Store(true) }
+
+// Session finds who signed in, nobody once the door is shut.
+func (d *Door) Session(ctx context.Context, now time.Time, token string) (auth.Principal, auth.Session, error) {
+	if d.shut.Load() {
+		return auth.Principal{}, auth.Session{}, fault.New(fault.Unauthenticated, "sign in first")
+	}
+	return d.Accounts.Session(ctx, now, token)
 }
