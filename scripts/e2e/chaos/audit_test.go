@@ -34,14 +34,7 @@ func TestAuditNoticesTampering(t *testing.T) {
 			for range 5 {
 				s.CLI("enrollments", "create", "--tenant", "home")
 			}
-			var head string
-			rig.Eventually(t, 90*time.Second, "a head over the entries is signed", func() (bool, string) {
-				out, errs, code := s.Try("audit", "head", "--tenant", "home")
-				head = strings.TrimSpace(out)
-				seq := 0
-				_, _ = fmt.Sscanf(head, "%d:", &seq)
-				return code == 0 && seq >= 5, out + errs
-			})
+			head := sealed(t, s, 5)
 			args := []string{"audit", "verify", "--tenant", "home"}
 			if c.kept {
 				args = append(args, "--head", head)
@@ -72,4 +65,20 @@ func TestAuditNoticesTampering(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sealed waits until the record of tenant home holds n sealed entries and
+// returns its end as SEQ:HASH.
+func sealed(t *testing.T, s *rig.Server, n int) (head string) {
+	t.Helper()
+	rig.Eventually(t, 30*time.Second, "the entries are sealed", func() (bool, string) {
+		var report struct {
+			Sealed, Unsealed int
+			Head             string
+		}
+		s.JSON(&report, "audit", "verify", "--tenant", "home")
+		head = report.Head
+		return report.Sealed >= n && report.Unsealed == 0 && head != "", fmt.Sprint(report)
+	})
+	return head
 }

@@ -30,6 +30,7 @@ type fleet struct {
 	packages []string
 	marks    string // folder where the packages' scripts note when they ran
 	opens    time.Time
+	mayDrop  bool // reports may be dropped: the agent's disk is full
 }
 
 // place is where the parts of a fleet stand; the zero value is a fresh one.
