@@ -137,7 +137,7 @@ func (r *Runner) runOnce(ctx context.Context, cause string) time.Duration {
 		// At the start what the sources know already is told at once; fetching
 		// their lists takes longer and follows.
 		network := cause != causeStart
-		if err := r.scan(ctx, cause, nil, network); err != nil {
+		if err := r.scan(ctx, cause, nil, network); err != nil && ctx.Err() == nil {
 			r.o.Log.Error("a scan is not told", "cause", cause, "error", err)
 		}
 		r.scanAt = r.o.Now().Add(r.interval())
