@@ -39,6 +39,10 @@ const (
 	purgeEvery   = 24 * time.Hour
 	maxJobID     = 128 // bytes
 	maxSignature = 256 // bytes
+	// What a server may make the journal grow by: no honest one comes near, at
+	// hundreds of jobs a day that it acknowledges.
+	maxSpent   = 20_000  // attempts that are remembered
+	maxWaiting = 200_000 // events without an acknowledgement, for more to be added
 )
 
 // ApplyDesired journals what the server wants, in one transaction, and returns
@@ -58,6 +62,12 @@ func (j *Journal) ApplyDesired(at time.Time, d Desired) (version uint64, err err
 		if d.Version <= c.meta.DesiredVersion {
 			return nil
 		}
+		if err := c.purge(at); err != nil {
+			return err
+		}
+		if waiting := c.meta.NextEvent - min(c.meta.NextEvent, c.meta.Acked); c.meta.Spent+len(d.Leases)+len(d.Cancels) > maxSpent || waiting > maxWaiting {
+			return fmt.Errorf("journal: %d attempts are remembered and %d events wait: %w", c.meta.Spent, waiting, ErrLimit)
+		}
 		listed := map[Key]bool{}
 		for _, x := range d.Cancels {
 			if err := c.cancel(at, x.Key); err != nil {
@@ -75,7 +85,7 @@ func (j *Journal) ApplyDesired(at time.Time, d Desired) (version uint64, err err
 		}
 		c.meta.DesiredVersion, c.meta.Settings, version = d.Version, d.Settings, d.Version
 		c.leases = true
-		return c.purge(at)
+		return nil
 	})
 	return version, err
 }
@@ -172,6 +182,7 @@ func (c *change) cancel(at time.Time, k Key) error {
 	}
 	if !was {
 		s = spent{Key: k, At: at}
+		c.meta.Spent++
 	}
 	s.CancelTold, s.LastSeq = true, seq
 	return write(c, bucketSpent, key, s)
@@ -207,6 +218,7 @@ func (c *change) spend(at time.Time, r record, s spent) error {
 	if had {
 		s.Digest = digestOf(l)
 	}
+	c.meta.Spent++
 	if err := c.remove(r.Key); err != nil {
 		return err
 	}
@@ -241,6 +253,7 @@ func (c *change) purge(at time.Time) error {
 			return err
 		}
 	}
+	c.meta.Spent = max(0, c.meta.Spent-len(old)) // a journal of an earlier agent did not count
 	return nil
 }
 

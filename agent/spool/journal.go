@@ -75,6 +75,7 @@ type meta struct {
 	ReportsDropped  uint64    `json:"reports_dropped"`
 	NextSeries      uint64    `json:"next_series"`
 	PurgedAt        time.Time `json:"purged_at,omitzero"`
+	Spent           int       `json:"spent,omitempty"` // attempts that are remembered, about
 }
 
 const metaKey = "meta"
