@@ -57,6 +57,8 @@ CREATE TABLE jobs (
 CREATE UNIQUE INDEX jobs_id ON jobs (job_id);
 -- One job at a time for a device in a run.
 CREATE UNIQUE INDEX jobs_open ON jobs (tenant_id, device_id, run_id) WHERE is_open = 1;
+-- What devices hold: few of many that wait for their turn.
+CREATE INDEX jobs_held ON jobs (tenant_id, job_id) WHERE is_open = 1 AND state <> 'queued';
 CREATE INDEX jobs_due ON jobs (due_at) WHERE is_open = 1 AND due_at > 0;
 CREATE INDEX jobs_ended ON jobs (tenant_id, since) WHERE is_open = 0;
 CREATE INDEX jobs_changed ON jobs (changed_at) WHERE changed_at > 0;
