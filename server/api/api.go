@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/steward-rmm/steward/server/ident"
 	"github.com/steward-rmm/steward/server/wake"
 )
 
@@ -56,6 +57,7 @@ type api struct {
 	mux    *http.ServeMux
 	routes []Route
 	keys   *idempotency
+	open   *openStreams
 }
 
 // New makes the handler of everything under Prefix.
@@ -83,7 +85,7 @@ func build(o Options) *api {
 	if o.Version == "" {
 		o.Version = "dev"
 	}
-	a := &api{o: o, mux: http.NewServeMux(), keys: newIdempotency(maxKeys)}
+	a := &api{o: o, mux: http.NewServeMux(), keys: newIdempotency(maxKeys), open: &openStreams{by: map[ident.Actor]int{}}}
 	format := huma.DefaultJSONFormat
 	a.huma = humago.New(a.mux, huma.Config{
 		OpenAPI: &huma.OpenAPI{

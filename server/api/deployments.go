@@ -8,6 +8,7 @@ import (
 
 	"github.com/steward-rmm/steward/server/auth"
 	"github.com/steward-rmm/steward/server/deployment"
+	"github.com/steward-rmm/steward/server/fault"
 	"github.com/steward-rmm/steward/server/ident"
 	"github.com/steward-rmm/steward/server/job"
 	"github.com/steward-rmm/steward/server/reason"
@@ -182,7 +183,14 @@ func (a *api) events(ctx context.Context, c *caller, in *eventsIn) (*huma.Stream
 	if err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(hc huma.Context) { a.stream(hc, c, id, in.After, sees) }}, nil
+	leave, ok := a.open.enter(c.Actor)
+	if !ok {
+		return nil, fault.New(fault.TooMany, "%d event streams are open already", MaxStreams).WithNext("close one that nobody reads")
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		defer leave()
+		a.stream(hc, c, id, in.After, sees)
+	}}, nil
 }
 
 // sight says which devices of the tenant the caller may see: who may see some

@@ -17,6 +17,7 @@ const (
 	maxKeys           = 2000
 	maxKey            = 200     // bytes of a key
 	maxKept           = 1 << 20 // bytes of an answer that is kept
+	maxKeptAll        = 32 << 20
 )
 
 // idempotency remembers the answers of requests that made something, by who
@@ -25,6 +26,7 @@ const (
 type idempotency struct {
 	mu      sync.Mutex
 	limit   int
+	bytes   int        // of the answers that are kept
 	order   *list.List // of *kept, the latest used first
 	entries map[[32]byte]*list.Element
 }
@@ -52,11 +54,17 @@ func (i *idempotency) begin(key, request [32]byte) (k kept, known bool) {
 	}
 	i.entries[key] = i.order.PushFront(&kept{key: key, request: request})
 	for i.order.Len() > i.limit {
-		last := i.order.Back()
-		i.order.Remove(last)
-		delete(i.entries, last.Value.(*kept).key)
+		i.drop(i.order.Back())
 	}
 	return kept{}, false
+}
+
+// drop forgets an entry. The caller holds mu.
+func (i *idempotency) drop(e *list.Element) {
+	k := e.Value.(*kept)
+	i.order.Remove(e)
+	delete(i.entries, k.key)
+	i.bytes -= len(k.body)
 }
 
 // finish keeps an answer; a failure of the server's own is forgotten, so that
@@ -69,12 +77,14 @@ func (i *idempotency) finish(key [32]byte, answer *recorder) {
 		return
 	}
 	if answer == nil || answer.status >= 500 || answer.body.Len() > maxKept {
-		i.order.Remove(e)
-		delete(i.entries, key)
+		i.drop(e)
 		return
 	}
 	k := e.Value.(*kept)
 	k.done, k.status, k.header, k.body = true, answer.status, answer.header.Clone(), bytes.Clone(answer.body.Bytes())
+	for i.bytes += len(k.body); i.bytes > maxKeptAll && i.order.Len() > 1; {
+		i.drop(i.order.Back())
+	}
 }
 
 // once is the middleware of routes that make something.

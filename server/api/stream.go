@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -13,6 +14,34 @@ import (
 	"github.com/steward-rmm/steward/server/deployment"
 	"github.com/steward-rmm/steward/server/ident"
 )
+
+// MaxStreams is how many event streams one caller may hold at once: each looks
+// into the database as long as it is open.
+const MaxStreams = 32
+
+// openStreams counts the streams of each caller.
+type openStreams struct {
+	mu sync.Mutex
+	by map[ident.Actor]int
+}
+
+// enter takes a place for one more; leave gives it back. ok is false when the
+// caller has all of theirs.
+func (o *openStreams) enter(who ident.Actor) (leave func(), ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.by[who] >= MaxStreams {
+		return nil, false
+	}
+	o.by[who]++
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.by[who]--; o.by[who] == 0 {
+			delete(o.by, who)
+		}
+	}, true
+}
 
 // writeWithin is how long one write to a slow reader may take.
 const writeWithin = 30 * time.Second

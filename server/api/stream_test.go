@@ -195,3 +195,21 @@ func TestNothingIsToldAfterTheRightToItEnded(t *testing.T) {
 		}
 	}
 }
+
+func TestOneCallerHasSoManyStreamsAndOthersTheirs(t *testing.T) {
+	h, live, url := served(t, true)
+	live.move(deployment.Running)
+	for range api.MaxStreams {
+		if _, resp := watch(t, url, h.tokens["viewer"], ""); resp.StatusCode != 200 {
+			t.Fatalf("%d", resp.StatusCode)
+		}
+	}
+	if _, resp := watch(t, url, h.tokens["viewer"], ""); resp.StatusCode != 429 {
+		t.Errorf("one more: %d", resp.StatusCode)
+	}
+	lines, resp := watch(t, url, h.tokens["owner"], "")
+	if resp.StatusCode != 200 {
+		t.Errorf("another caller: %d", resp.StatusCode)
+	}
+	until(t, lines, "id: 1")
+}
