@@ -1,12 +1,15 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"html/template"
+	"slices"
 	"strings"
 
 	"github.com/steward-rmm/steward/server/auth"
 	"github.com/steward-rmm/steward/server/deployment"
+	"github.com/steward-rmm/steward/server/inventory"
 	"github.com/steward-rmm/steward/server/patch"
 	"github.com/steward-rmm/steward/server/view"
 )
@@ -47,11 +50,36 @@ func (f *frame) whyNot(ctx context.Context, b *deviceBody) ([]why, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.Unpatched = len(list)
+	slices.SortStableFunc(list, func(x, y deployment.Explained) int {
+		return cmp.Or(cmp.Compare(grave(y.Update), grave(x.Update)), cmp.Compare(x.Update.Package, y.Update.Package))
+	})
+	list = list[:min(len(list), maxAnswers)]
 	out := make([]why, 0, len(list))
 	for _, e := range list {
 		out = append(out, whyOf(e, b.T))
 	}
 	return out, nil
+}
+
+// maxAnswers is how many answers a device's first page gives; its updates page
+// has them all.
+const maxAnswers = 10
+
+// grave orders answers: what failed or is exploited first, then by severity.
+func grave(u patch.Update) int {
+	n := severityOf(u.Severity).Bars * 2
+	if u.Kind == inventory.SecurityExploited {
+		n += 16
+	}
+	switch u.State {
+	case patch.Failed, patch.Halted, patch.Unknown:
+		n += 8
+	}
+	if u.Kind == inventory.Security {
+		n++
+	}
+	return n
 }
 
 func whyOf(e deployment.Explained, t stamps) why {
@@ -77,7 +105,9 @@ func whyOf(e deployment.Explained, t stamps) why {
 	return w
 }
 
-// checkLines are the questions in order: passed, stops here, stops next.
+// checkLines are what was asked on the way and stands in order, then what
+// stops: the blockers are the answer, in their closed order. A check that
+// failed says the same in other words and stands only where no blocker does.
 func checkLines(e deployment.Explained, t stamps) []checkLine {
 	var out []checkLine
 	stopped := false
@@ -99,8 +129,14 @@ func checkLines(e deployment.Explained, t stamps) []checkLine {
 			words = sentence(c.About)
 		}
 		if !c.Passed {
-			stop(words)
+			if len(e.Blockers) == 0 {
+				stop(words)
+			}
 			continue
+		}
+		if c.About == "ring" || c.About == "deployment" {
+			words = sentence(c.About) + " " + words
+			words = strings.Replace(words, ". ", ": ", 1)
 		}
 		line := checkLine{Text: words, Icon: "check", Tone: "good"}
 		if !c.At.IsZero() {

@@ -25,31 +25,32 @@ type fact struct {
 }
 
 type deviceBody struct {
-	D        view.Device
-	T        stamps // in the device's zone
-	Path     string
-	Tab      string
-	Tabs     []tab
-	Icon     string
-	State    mark
-	Online   mark
-	Reason   string
-	Next     string
-	Facts    []fact
-	Gauges   []gauge
-	Ranges   []tab
-	Flags    []flag
-	Why      []why
-	Events   []event
-	Older    string
-	Updates  []updateLine
-	Software []wire.Item
-	Search   string
-	Found    int
-	Sections []section
-	Jobs     []jobLine
-	Acts     []actBody
-	Policies []view.DevicePolicy
+	D         view.Device
+	T         stamps // in the device's zone
+	Path      string
+	Tab       string
+	Tabs      []tab
+	Icon      string
+	State     mark
+	Online    mark
+	Reason    string
+	Next      string
+	Facts     []fact
+	Gauges    []gauge
+	Ranges    []tab
+	Flags     []flag
+	Why       []why
+	Unpatched int // updates with an answer, of which Why shows the gravest
+	Events    []event
+	Older     string
+	Updates   []updateLine
+	Software  []wire.Item
+	Search    string
+	Found     int
+	Sections  []section
+	Jobs      []jobLine
+	Acts      []actBody
+	Policies  []view.DevicePolicy
 }
 
 // deviceTabs are the parts of a device's page, by the last step of its path.
@@ -127,9 +128,7 @@ func (c *Console) fillTab(ctx context.Context, f *frame, b *deviceBody) error {
 		b.Gauges, b.Ranges, b.Flags = f.gauges(ctx, b)
 		b.Events, _, err = f.events(ctx, b, 6)
 	case "updates":
-		if b.Why, err = f.whyNot(ctx, b); err == nil {
-			b.Updates = updateLines(b)
-		}
+		b.Updates = updateLines(b)
 	case "health":
 		b.Gauges, b.Ranges, b.Flags = f.gauges(ctx, b)
 	case "software":

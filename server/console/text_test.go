@@ -14,6 +14,7 @@ import (
 	"github.com/steward-rmm/steward/server/ident"
 	"github.com/steward-rmm/steward/server/patch"
 	"github.com/steward-rmm/steward/server/policy"
+	"github.com/steward-rmm/steward/server/reason"
 	"github.com/steward-rmm/steward/server/view"
 )
 
@@ -137,4 +138,33 @@ func FuzzFlow(f *testing.F) {
 			t.Errorf("nothing is left of %q", raw)
 		}
 	})
+}
+
+// TestTheFirstBlockerIsTheAnswer: what stands in order comes first, then each
+// blocker once in its order, the first of them as what stops here.
+func TestTheFirstBlockerIsTheAnswer(t *testing.T) {
+	now := time.Date(2026, 11, 12, 21, 47, 0, 0, time.UTC)
+	until := reason.Time(now.Add(25 * time.Hour))
+	e := deployment.Explained{
+		Checks: []deployment.Check{
+			{About: "approval", Passed: true, At: now, Reason: reason.New(reason.ApprovedByRule, "rule", "1", "policy", "p")},
+			{About: "window", Reason: reason.New(reason.ScheduledFor, "until", until)},
+			{About: "ring", Passed: true, Reason: reason.New(reason.RingOpened)},
+		},
+		Blockers: []deployment.Blocker{{Reason: reason.New(reason.OutsideWindow, "until", until)}, {Reason: reason.New(reason.RebootFirst)}, {Reason: reason.New(reason.RebootFirst)}},
+	}
+	var got []string
+	for _, l := range checkLines(e, stamps{now, time.UTC}) {
+		got = append(got, l.Text+"|"+l.End)
+	}
+	want := []string{"Approved by rule 1 of p.|", "Ring: Opened.|", "Outside its window: opens Fri 13 Nov, 22:47 UTC.|stops here", "A restart is pending from earlier changes.|stops next"}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if w := whyOf(e, stamps{now, time.UTC}); !strings.HasPrefix(w.Verdict, "Outside its window") || w.Tone == "good" {
+		t.Errorf("the verdict is %q (%s), want the first blocker", w.Verdict, w.Tone)
+	}
+	if w := whyOf(deployment.Explained{}, stamps{now, time.UTC}); w.Tone != "good" {
+		t.Errorf("without a blocker: %q (%s)", w.Verdict, w.Tone)
+	}
 }
