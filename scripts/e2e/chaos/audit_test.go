@@ -16,6 +16,7 @@ import (
 // Whoever writes into the database behind the server's back is noticed, and
 // the first sequence that does not add up is named.
 func TestAuditNoticesTampering(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		statements []string
 		kept       bool // needs a head that was kept elsewhere

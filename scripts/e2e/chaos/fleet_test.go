@@ -30,7 +30,8 @@ type fleet struct {
 	packages []string
 	marks    string // folder where the packages' scripts note when they ran
 	opens    time.Time
-	mayDrop  bool // reports may be dropped: the agent's disk is full
+	killed   struct{ server, agent int } // how often revive found it dead
+	mayDrop  bool                        // reports may be dropped: the agent's disk is full
 }
 
 // place is where the parts of a fleet stand; the zero value is a fresh one.
@@ -130,10 +131,12 @@ reboot: {when: never}
 func (f *fleet) revive() {
 	f.t.Helper()
 	if f.server.Ended() {
+		f.killed.server++
 		f.server.Arm()
 		f.server.Start()
 	}
 	if f.agent.Ended() {
+		f.killed.agent++
 		f.agent.Arm()
 		f.agent.Start()
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // fleets that live at once: they mostly wait.
-const parallel = "6"
+const parallel = "8"
 
 // soak is the full count.
 func soak() bool { return os.Getenv("STEWARD_SOAK") != "" }

@@ -19,6 +19,7 @@ const silence = 60*time.Second + 20*time.Second + 10*time.Second
 // Each fault begins in the middle of an installation. The agent comes back by
 // itself, the job ends once, and no sample is lost or told twice.
 func TestNetworkFaults(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		fault func(p *rig.Proxy)
 		limit time.Duration // until the agent is back
