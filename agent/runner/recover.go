@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/steward-rmm/steward/agent/policy"
 	"github.com/steward-rmm/steward/agent/source"
@@ -82,6 +83,11 @@ func openReleases(j wire.Job, u spool.Unfinished) (open []tried) {
 	return open
 }
 
+// repairWait is when a repair is tried again that found its source busy: the
+// package manager of the interrupted job goes on without the agent, and what is
+// true is known when it has ended.
+const repairWait = 5 * time.Second
+
 // repair completes what begun installations may have left behind, in each
 // source once, and returns what that ended with.
 func (r *Runner) repair(ctx context.Context, u spool.Unfinished, open []tried) map[string]error {
@@ -94,7 +100,11 @@ func (r *Runner) repair(ctx context.Context, u spool.Unfinished, open []tried) m
 		r.say(spool.JobEvent{Key: u.Key, Step: spool.StepProgress, Source: t.Source, Package: t.Package, Phase: "repairing"})
 		r.o.Hook("recover.repair")
 		step, stop := context.WithTimeout(ctx, wire.StepTimeout)
-		ended[t.Source] = src.Repair(step)
+		err := src.Repair(step)
+		for source.CodeOf(err) == source.CodeBusy && pause(step, repairWait) == nil {
+			err = src.Repair(step)
+		}
+		ended[t.Source] = err
 		stop()
 	}
 	return ended
