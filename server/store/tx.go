@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/steward-rmm/steward/server/fault"
 )
 
 // errAgain tells tx that a unit was undone through no fault of its own and may
@@ -107,6 +109,9 @@ func (db *database) tx(ctx context.Context, fn func(context.Context) error) erro
 	}
 	if err == nil && after != nil {
 		after.run()
+	}
+	if isFull(err) {
+		return fault.New(fault.Unavailable, "the server's disk is full: nothing can be changed").WithNext("free space in the data directory").WithCause(err)
 	}
 	return err
 }
