@@ -13,8 +13,8 @@ import (
 )
 
 // silence is how long an agent may take to notice that a connection is dead
-// without an end: its heartbeat and the wait for the answer, and a first retry.
-const silence = 60*time.Second + 20*time.Second + 10*time.Second
+// without an end: its heartbeat and the wait for the answer, then a first retry on a busy machine.
+const silence = 60*time.Second + 20*time.Second + 25*time.Second
 
 // Each fault begins in the middle of an installation. The agent comes back by
 // itself, the job ends once, and no sample is lost or told twice.
