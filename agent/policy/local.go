@@ -71,5 +71,16 @@ func matchPackage(pattern, source, pkg string) (matched, valid bool) {
 		name = source + ":" + pkg
 	}
 	matched, err := path.Match(pattern, name)
+	if !matched && err == nil {
+		matched, _ = path.Match(pattern, bare(name)) // openssl is openssl:i386 too
+	}
 	return matched, err == nil
+}
+
+// bare is a package's name without the architecture that some sources append.
+func bare(name string) string {
+	if i := strings.LastIndexByte(name, ':'); i > 0 {
+		return name[:i]
+	}
+	return name
 }

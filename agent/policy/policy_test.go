@@ -322,3 +322,20 @@ func TestPresent(t *testing.T) {
 		}
 	}
 }
+
+// A rule for a package holds for its other architectures: apt names those with
+// a colon behind the name.
+func TestARuleHoldsForOtherArchitectures(t *testing.T) {
+	local := Local{ForbidPackages: []string{"openssl", "apt:linux-*"}}
+	for _, pkg := range []string{"openssl", "openssl:i386", "linux-image:arm64"} {
+		if allowed, _ := local.Package("apt", pkg); allowed {
+			t.Errorf("%s is allowed", pkg)
+		}
+		if _, denied := deniedBy([]wire.Denied{{Source: "apt", Package: "openssl"}, {Source: "apt", Package: "linux-*"}}, "apt", pkg); !denied {
+			t.Errorf("%s is not denied", pkg)
+		}
+	}
+	if allowed, _ := local.Package("apt", "openssl-doc"); !allowed {
+		t.Error("openssl-doc is forbidden")
+	}
+}

@@ -127,8 +127,10 @@ func deniedBy(denied []wire.Denied, source, pkg string) (rule string, is bool) {
 		if d.Source != source {
 			continue
 		}
-		if matched, err := path.Match(d.Package, pkg); matched || err != nil {
-			return d.Rule, true
+		for _, name := range []string{pkg, bare(pkg)} {
+			if matched, err := path.Match(d.Package, name); matched || err != nil {
+				return d.Rule, true
+			}
 		}
 	}
 	return "", false

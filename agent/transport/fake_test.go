@@ -201,6 +201,13 @@ func (f *fake) message(st *fakeStream, m *agentv1.AgentMessage) error {
 	return nil
 }
 
+// told is how many events came.
+func (f *fake) told() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.events)
+}
+
 func (f *fake) event(st *fakeStream, e *agentv1.Event) error {
 	f.mu.Lock()
 	journal := st.hello.GetJournalId()
@@ -407,7 +414,7 @@ func inOrder(n int) []uint64 {
 
 func (w *world) wantEvents(n int) {
 	w.t.Helper()
-	w.until(fmt.Sprintf("%d events in order", n), 2*time.Hour, func() bool { return len(w.fake.events) >= n && w.empty() })
+	w.until(fmt.Sprintf("%d events in order", n), 2*time.Hour, func() bool { return w.fake.told() >= n && w.empty() })
 	if got := w.seqs(); !slices.Equal(got, inOrder(n)) {
 		w.t.Fatalf("events %v, want 1 to %d", got, n)
 	}

@@ -180,8 +180,9 @@ func (t *tally) opening(now time.Time, eff *policy.Effective, zone *time.Locatio
 func (t *tally) decision(p *planner, o *outcome, d standing, u patch.Update) {
 	rel, ok := p.current.Releases[u.Release]
 	if !ok {
-		rel = inventory.Release{Source: u.Source, Package: u.Package, Version: u.Version, Kind: u.Kind, Severity: u.Severity, FirstSeen: u.FirstSeen}
+		rel = inventory.Release{Source: u.Source, Package: u.Package, Version: u.Version, FirstSeen: u.FirstSeen}
 	}
+	rel = rel.As(u.Kind, u.Severity)
 	approved := func(effective []policy.Effective) bool {
 		eff, ties := policy.For(effective, d.Device, u.Source)
 		decision, _ := policy.Evaluate(p.now, rel, eff, o.h.Decisions, d.Tenant)

@@ -166,7 +166,8 @@ func (c *Console) refuse(f *frame, err error) {
 		return
 	}
 	if kind == fault.Internal {
-		c.o.Log.Error("console", "path", f.r.URL.Path, "method", f.r.Method, "error", err)
+		// The pattern, not the path: a one-time link is in the path.
+		c.o.Log.Error("console", "route", f.r.Pattern, "error", err)
 	}
 	c.showFault(f, statusOf(kind), err)
 }

@@ -192,6 +192,10 @@ func openReleases(updates []patch.Update) []patch.Release {
 
 // releases fills in what is known of the open releases.
 func (s *Service) releases(ctx context.Context, now time.Time, w *World) error {
+	own := make(map[patch.Release]*patch.Update, len(w.Updates))
+	for i := range w.Updates {
+		own[w.Updates[i].Release] = &w.Updates[i]
+	}
 	for _, r := range openReleases(w.Updates) {
 		s.known.mu.Lock()
 		rel, have := s.known.releases[r]
@@ -217,7 +221,7 @@ func (s *Service) releases(ctx context.Context, now time.Time, w *World) error {
 		}
 		if have {
 			s.known.releases[r] = rel
-			w.Releases[r] = rel
+			w.Releases[r] = rel.As(own[r].Kind, own[r].Severity)
 		}
 		s.known.minutes[r] = took
 		s.known.mu.Unlock()

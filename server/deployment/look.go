@@ -56,6 +56,10 @@ func (s *Service) heads(ctx context.Context, w *World, device ident.DeviceID) er
 	if err != nil {
 		return fmt.Errorf("load deployments: %w", err)
 	}
+	have := make(map[ident.JobID]bool, len(w.Jobs))
+	for _, j := range w.Jobs {
+		have[j.ID] = true
+	}
 	for _, d := range heads {
 		who := []ident.DeviceID{device}
 		if !d.State.Final() || d.State == Completed {
@@ -67,7 +71,8 @@ func (s *Service) heads(ctx context.Context, w *World, device ident.DeviceID) er
 				if j.Device != device {
 					who = append(who, j.Device)
 				}
-				if !slices.ContainsFunc(w.Jobs, func(have job.Job) bool { return have.ID == j.ID }) {
+				if !have[j.ID] {
+					have[j.ID] = true
 					w.Jobs = append(w.Jobs, j)
 				}
 			}

@@ -35,8 +35,9 @@ func (s *Service) Find(ctx context.Context, id ident.DeviceID) (Device, error) {
 
 // Enroll makes the device's row, inside the caller's transaction. A machine
 // whose serial and board UUID are both known and equal to those of a device of
-// the same tenant takes over that row with its history; a retired row is never
-// taken over, and the hostname alone never decides.
+// the same site takes over that row with its history; one that is revoked,
+// retired or in conflict never is, since that is for a person to decide, and the
+// hostname alone never decides.
 func (s *Service) Enroll(ctx context.Context, now time.Time, d Device) (Device, error) {
 	if err := CheckClass(d.Class); err != nil {
 		return Device{}, err
@@ -72,7 +73,7 @@ func sameMachine(existing []Device, d Device) (Device, bool) {
 		return Device{}, false
 	}
 	for _, old := range existing {
-		if old.Serial == d.Serial && old.BoardUUID == d.BoardUUID && old.State != Retired && old.State != Revoked {
+		if old.Serial == d.Serial && old.BoardUUID == d.BoardUUID && old.Site == d.Site && old.State != Retired && old.State != Revoked && old.State != Conflict {
 			return old, true
 		}
 	}

@@ -67,6 +67,14 @@ type Release struct {
 	FirstSeen time.Time
 }
 
+// As returns the release with the kind and severity that a tenant's own scan
+// gives it. The catalogue is filled by devices of all tenants: when a release
+// was first seen counts for everyone, what it is only by one's own sources.
+func (r Release) As(kind Kind, severity string) Release {
+	r.Kind, r.Severity = kind, severity
+	return r
+}
+
 // Scan is what is known of a device's updates at one moment: what patch
 // reconciles against.
 type Scan struct {

@@ -55,7 +55,7 @@ func (d *decider) of(ctx context.Context, dev fleet.Device) Decide {
 func (d *decider) release(ctx context.Context, u inventory.Update) inventory.Release {
 	key := Release{u.Source, u.Package, u.Available}
 	if rel, ok := d.releases[key]; ok {
-		return rel
+		return rel.As(u.Kind, u.Severity)
 	}
 	rel, found, err := d.s.o.Scans.Release(ctx, u.Source, u.Package, u.Available)
 	if err != nil && d.err == nil {
@@ -65,7 +65,7 @@ func (d *decider) release(ctx context.Context, u inventory.Update) inventory.Rel
 		rel = inventory.Release{Source: u.Source, Package: u.Package, Version: u.Available, Kind: u.Kind, Severity: u.Severity, FirstSeen: d.now}
 	}
 	d.releases[key] = rel
-	return rel
+	return rel.As(u.Kind, u.Severity)
 }
 
 // change loads one row inside the transaction, lets f change it, and writes it.

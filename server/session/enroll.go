@@ -168,6 +168,10 @@ func (s *Service) Renew(ctx context.Context, now time.Time, r pki.Renewal) (Enro
 	if err := mayHaveKey(d); err != nil {
 		return Enrolled{}, err
 	}
+	if d.State == fleet.Conflict {
+		// A copy that renews would leave the real machine without its key.
+		return Enrolled{}, fault.New(fault.Unavailable, "two machines use this key").WithNext("a technician decides which one is real")
+	}
 	if owner, known := s.o.Fleet.ByKey(renewed.New.KeyHash); known && (owner.ID != d.ID || owner.Tenant != d.Tenant) {
 		return Enrolled{}, fault.Conflictf("this key belongs to a device already").WithNext("make a new key")
 	}

@@ -31,7 +31,7 @@ const (
 	// staleScan is the age of a scan on which nothing is started any more.
 	staleScan = 7 * 24 * time.Hour
 	// freshScan is the age up to which "the source is busy" is believed.
-	freshScan = 10 * time.Minute
+	freshScan = 90 * time.Second
 )
 
 // Limits on devices changed in an hour, of a tenant and of the whole server.
