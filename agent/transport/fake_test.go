@@ -208,6 +208,13 @@ func (f *fake) told() int {
 	return len(f.events)
 }
 
+// nth is one of them, from 0.
+func (f *fake) nth(i int) *agentv1.Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.events[i]
+}
+
 func (f *fake) event(st *fakeStream, e *agentv1.Event) error {
 	f.mu.Lock()
 	journal := st.hello.GetJournalId()
@@ -414,7 +421,7 @@ func inOrder(n int) []uint64 {
 
 func (w *world) wantEvents(n int) {
 	w.t.Helper()
-	w.until(fmt.Sprintf("%d events in order", n), 2*time.Hour, func() bool { return w.fake.told() >= n && w.empty() })
+	w.until(fmt.Sprintf("%d events in order", n), 2*time.Hour, func() bool { return len(w.fake.events) >= n && w.empty() })
 	if got := w.seqs(); !slices.Equal(got, inOrder(n)) {
 		w.t.Fatalf("events %v, want 1 to %d", got, n)
 	}

@@ -305,8 +305,8 @@ func TestWantedSectionsAreToldInFull(t *testing.T) {
 		for range 20 { // however often it asks
 			w.must(w.fake.say(w.fake.live, want))
 		}
-		w.until("told again", time.Minute, func() bool { return w.fake.told() == 2 })
-		if i := w.fake.events[1].GetInventory(); !i.GetFull() || len(i.GetUpsert()) != 2 {
+		w.until("told again", time.Minute, func() bool { return len(w.fake.events) == 2 })
+		if i := w.fake.nth(1).GetInventory(); !i.GetFull() || len(i.GetUpsert()) != 2 {
 			t.Errorf("not in full: %v", i)
 		}
 		if !slices.Contains(w.missing, wire.SectionCPU) || slices.Contains(w.missing, wire.SectionSoftware) {
@@ -461,7 +461,7 @@ func TestAnOlderJournalCountsAnew(t *testing.T) {
 		w.must(err)
 		w.fake.through[id] = 50 // the machine was set back to an older image
 		w.start()
-		w.until("another journal", time.Hour, func() bool { return w.fake.told() == 1 })
+		w.until("another journal", time.Hour, func() bool { return len(w.fake.events) == 1 })
 		if w.fake.hellos[0].GetJournalId() == w.fake.hellos[1].GetJournalId() {
 			t.Error("the same journal")
 		}
