@@ -202,7 +202,7 @@ func (s *Deployments) Events(_ context.Context, t ident.TenantID, id ident.Deplo
 	}
 	all := []deployment.Transition{}
 	for i := int64(1); i <= 120; i++ {
-		all = append(all, deployment.Transition{Seq: i, At: Now.Add(-time.Duration(130-i) * time.Minute), Subject: deployment.OfJob, ID: "job", Device: ident.DeviceID(fmt.Sprintf("0199a1b2-0000-7000-8000-%012d", 10000+i)), From: "running", To: "succeeded", Reason: reason.New(reason.JobFinished)})
+		all = append(all, deployment.Transition{Seq: i, At: Now.Add(-time.Duration(130-i) * time.Minute), Subject: deployment.OfJob, ID: "job", Device: ident.DeviceID(fmt.Sprintf("0199a1b2-0000-7000-8000-%012d", 10000+i)), From: "running", To: "succeeded", Reason: reason.New(reason.JobFinished, "verified", "1", "failed", "0", "other", "0")})
 	}
 	all = append(all, s.moved...)
 	all = slices.DeleteFunc(all, func(e deployment.Transition) bool { return e.Seq <= after })

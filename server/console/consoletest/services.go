@@ -303,14 +303,14 @@ func (s Jobs) List(context.Context, ident.Scope, job.Filter, string, int) ([]job
 		return nil, "", nil
 	}
 	done := s.job(ident.JobID(id(5001)))
-	done.State, done.Reason = job.Succeeded, reason.New(reason.JobFinished)
+	done.State, done.Reason = job.Succeeded, reason.New(reason.JobFinished, "verified", "1", "failed", "0", "other", "0")
 	return []job.Job{s.job(ident.JobID(id(5000))), done}, "", nil
 }
 
 // History is a job's way.
 func (s Jobs) History(context.Context, ident.TenantID, ident.JobID) ([]job.Transition, error) {
 	return []job.Transition{
-		{Seq: 1, To: job.Queued, Reason: reason.New(reason.JobSubmitted), At: Now.Add(-20 * time.Minute)}, {Seq: 2, To: job.Leased, Reason: reason.New(reason.JobLeased), At: Now.Add(-16 * time.Minute)},
+		{Seq: 1, To: job.Queued, Reason: reason.New(reason.JobSubmitted, "until", reason.Time(Now.Add(-18*time.Minute))), At: Now.Add(-20 * time.Minute)}, {Seq: 2, To: job.Leased, Reason: reason.New(reason.JobLeased, "until", reason.Time(Now.Add(-15*time.Minute))), At: Now.Add(-16 * time.Minute)},
 		{Seq: 3, To: job.Running, Reason: reason.New(reason.JobStarted), At: Now.Add(-15 * time.Minute)}, {Seq: 4, To: job.Failed, Reason: reason.New(reason.JobFailed, "error", s.name("exit 1618: another installation is running")), At: Now.Add(-13 * time.Minute)},
 	}, nil
 }

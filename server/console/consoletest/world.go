@@ -142,9 +142,9 @@ func (w *World) ringsOf(d *deployment.Deployment, n int) {
 	}
 	dev := 0
 	for r, size := range sizes {
-		ring := deployment.Ring{Index: r, Name: w.name(names[r]), Soak: 12 * time.Hour, MinVerified: 95, State: deployment.RingWaiting, Reason: reason.New(reason.RingBefore, "before", "early"), Since: Now.Add(-time.Hour)}
+		ring := deployment.Ring{Index: r, Name: w.name(names[r]), Soak: 12 * time.Hour, MinVerified: 95, State: deployment.RingWaiting, Reason: reason.New(reason.RingBefore, "before", "broad"), Since: Now.Add(-time.Hour)}
 		if r < at {
-			ring.State, ring.Reason = deployment.RingPassed, reason.New(reason.RingPassed, "verified", "49", "devices", "50", "failed", "1")
+			ring.State, ring.Reason = deployment.RingPassed, reason.New(reason.RingPassed, "verified", reason.Count(size-r), "devices", reason.Count(size), "failed", reason.Count(r))
 		}
 		if r == at {
 			ring.State, ring.Reason = deployment.RingActive, reason.New(reason.RingOpened)
