@@ -11,7 +11,7 @@ import (
 )
 
 // Repository is an apt repository of files, whose packages are purged when the
-// test ends. Package names begin with steward-sample- so that nothing real is
+// test ends. Package names begin with steward-e2e- so that nothing real is
 // ever touched.
 type Repository struct {
 	t        testing.TB
@@ -88,7 +88,7 @@ func (r *Repository) inside() []string {
 }
 
 // Name is the full name of a sample package.
-func Name(short string) string { return "steward-sample-" + short }
+func Name(short string) string { return "steward-e2e-" + short }
 
 // Put adds a version of a package; postinst may be "".
 func (r *Repository) Put(name, version, postinst string) {
