@@ -73,7 +73,7 @@ type laterCommand struct {
 }
 
 // Run says so.
-func (laterCommand) Run() error { return fault.NotYetf("this command") }
+func (laterCommand) Run() error { return fault.New(fault.NotYet, "not in this version") }
 
 type versionCommand struct{}
 
