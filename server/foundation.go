@@ -206,8 +206,14 @@ func Init(ctx context.Context, d Data, admin, consoleURL string, now time.Time, 
 	if err != nil {
 		return "", err
 	}
+	if consoleURL == "" {
+		consoleURL = usualConsoleURL // nothing is kept: serve names itself as it is bound
+	}
 	return signInURL(consoleURL, secret), nil
 }
+
+// usualConsoleURL is where the console is when nobody said otherwise.
+const usualConsoleURL = "http://127.0.0.1:7080"
 
 // signInURL is where a one-time link leads.
 func signInURL(consoleURL string, s auth.Secret) string {

@@ -25,7 +25,7 @@ type localCommands struct {
 type initCommand struct {
 	dataFlags  `embed:""`
 	Admin      string `help:"E-mail address of the first owner." required:"" placeholder:"EMAIL"`
-	ConsoleURL string `help:"The console's address as people type it." default:"http://127.0.0.1:7080" placeholder:"URL" env:"STEWARD_CONSOLE_URL"`
+	ConsoleURL string `help:"The console's address as people type it." placeholder:"URL" env:"STEWARD_CONSOLE_URL"`
 }
 
 // Run makes the server and prints the first owner's link.
