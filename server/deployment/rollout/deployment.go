@@ -67,12 +67,13 @@ func unstarted(j *job.Job) bool {
 	return j.State == job.Queued || j.State == job.NeedsAgreement || j.State == job.Leased && j.StartedAt.IsZero()
 }
 
-// Expected is how long the release is expected to take: learned, else the
-// default, and a tenth more; in whole seconds, as jobs carry it.
-func (w *World) Expected(r patch.Release) time.Duration {
-	d, ok := w.Minutes[r]
-	if !ok {
-		d = defaultExpected
+// Expected is how long a start must have left: what the release takes, plus 10 %.
+func (w *World) Expected(r patch.Release) time.Duration { return (w.takes(r) * 11 / 10).Round(time.Second) }
+
+// takes is what the device is told, which adds its own 10 %: learned, else 15 minutes.
+func (w *World) takes(r patch.Release) time.Duration {
+	if d := w.Minutes[r]; d > 0 {
+		return d
 	}
-	return (d + d/10).Round(time.Second)
+	return defaultExpected
 }

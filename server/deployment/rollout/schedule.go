@@ -283,7 +283,7 @@ func (v *view) spec(w *wish) job.Spec {
 			shortest = need
 		}
 		s.Releases = append(s.Releases, job.Release{Deployment: v.w.Deployments[p.dep].ID, Source: u.Source, Package: u.Package,
-			From: u.Installed, Version: u.Version, Expected: need})
+			From: u.Installed, Version: u.Version, Expected: v.w.takes(u.Release)})
 	}
 	s.StartBy = w.occ.Closes.Add(-shortest)
 	s.NotBefore = w.occ.Opens.Add(jitter(eff, w.occ, d.ID))
