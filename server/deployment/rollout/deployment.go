@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -68,12 +69,11 @@ func unstarted(j *job.Job) bool {
 }
 
 // Expected is how long a start must have left: what the release takes, plus 10 %.
-func (w *World) Expected(r patch.Release) time.Duration { return (w.takes(r) * 11 / 10).Round(time.Second) }
+func (w *World) Expected(r patch.Release) time.Duration {
+	return (w.takes(r) * 11 / 10).Round(time.Second)
+}
 
 // takes is what the device is told, which adds its own 10 %: learned, else 15 minutes.
 func (w *World) takes(r patch.Release) time.Duration {
-	if d := w.Minutes[r]; d > 0 {
-		return d
-	}
-	return defaultExpected
+	return cmp.Or(w.Minutes[r], defaultExpected)
 }
