@@ -80,7 +80,7 @@ func (s *site) load(t *testing.T, path string) {
 // until waits for an expression of the page to be true.
 func (s *site) until(t *testing.T, what, expression string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.Context(), 45*time.Second)
 	defer cancel()
 	for {
 		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression))
@@ -88,7 +88,7 @@ func (s *site) until(t *testing.T, what, expression string) {
 			return
 		}
 		if ctx.Err() != nil {
-			t.Fatalf("%s: not so after 10 s (%v); the page said %v", what, err, s.Said())
+			t.Fatalf("%s: not so after 45 s (%v); the page said %v", what, err, s.Said())
 		}
 		if err := chromedp.Do(ctx, chromedp.Sleep(50*time.Millisecond)); err != nil && ctx.Err() == nil {
 			t.Fatal(err)
