@@ -29,9 +29,11 @@ const (
 
 // modes are the named sets of legs; "e2e" stands for all that are there.
 var modes = map[string][]string{
-	"all":  {"setup", "build", "unit", "databases", "race", "cross", "e2e"},
+	// The suites chaos and browser are timed by real processes and not yet steady
+	// on a busy machine: make soak runs them, as does go run ./scripts/test e2e.
+	"all":  {"setup", "build", "unit", "databases", "race", "cross", "e2e/apt"},
 	"fast": {"fast"},
-	"soak": {"setup", "build", "properties", "e2e/chaos"},
+	"soak": {"setup", "build", "properties", "e2e/chaos", "e2e/browser"},
 }
 
 // targets are the machines that the agent is built for.
@@ -64,7 +66,7 @@ func choose(args, e2e []string) ([]leg, error) {
 				found = true
 			}
 		}
-		if !found && name != "e2e" && name != "e2e/chaos" {
+		if !found && name != "e2e" && !strings.HasPrefix(name, "e2e/") {
 			return nil, fmt.Errorf("no leg %q; there are all, fast, soak, %s", name, strings.Join(legNames(known), ", "))
 		}
 	}
